@@ -1,0 +1,51 @@
+"""actum: durable multi-step work on one tamper-evident log.
+
+What is here is loaded when it is first used: `import actum` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actum.engine import (
+        Approval,
+        Context,
+        Engine,
+        Graph,
+        Handle,
+        Retry,
+        StepInfo,
+        current_step,
+        load_graph,
+        step,
+        workflow,
+    )
+    from actum.eventstore import EventStore, open_store
+
+__all__ = [
+    "Approval",
+    "Context",
+    "Engine",
+    "EventStore",
+    "Graph",
+    "Handle",
+    "Retry",
+    "StepInfo",
+    "current_step",
+    "load_graph",
+    "open_store",
+    "step",
+    "workflow",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'actum' has no attribute {name!r}")
+    from importlib import import_module
+
+    home = "actum.eventstore" if name in ("EventStore", "open_store") else "actum.engine"
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,5 @@
+"""`python -m actum`."""
+
+from actum.cli.main import main
+
+main()

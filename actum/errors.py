@@ -1,0 +1,316 @@
+"""Every error that actum raises on purpose.
+
+    ActumError
+    ├── BadInput                what was given is wrong; nothing was written
+    │   ├── ProfileError        a value outside the canonical profile
+    │   ├── DefinitionError     a workflow definition that cannot run
+    │   ├── ImportRefused       a foreign file that cannot be read whole
+    │   ├── UnknownExecution    no such execution
+    │   └── NotWaiting          an approval that is not open
+    ├── StoreError
+    │   ├── VersionConflict     the stream moved on; nothing was written
+    │   ├── IdempotencyConflict an event id seen before, with other content; nothing was written
+    │   ├── StoreUnavailable    the answer was lost: written or not, append the same events again to know
+    │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
+    │   ├── StoreDamaged        stored bytes are not what was written
+    │   └── CheckpointRefused   a checkpoint, its signatures or a key are not to be believed
+    ├── WorkflowError
+    │   ├── StepFailed          a step used up its attempts (raised inside the workflow)
+    │   ├── ApprovalRejected    a person said no, or the deadline passed (raised inside the workflow)
+    │   ├── ExecutionFailed     an execution ended badly (raised by `handle.result()`)
+    │   ├── ExecutionParked     an execution waits for a person to look at it
+    │   ├── ReplayDiverged      today's code asks for something else than was recorded
+    │   ├── ForeignAwait        a workflow awaited something that is not the engine's
+    │   ├── NoCode              the code of an execution cannot be found
+    │   └── OwnedElsewhere      a worker that is alive is running the execution
+    └── Fenced                  another worker owns the execution now
+
+Facts are attributes, so code never parses text. HTTP statuses and exit codes are chosen by the shells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """A hint such as "; did you mean 'charge'?", or nothing when no known word is close."""
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class ActumError(Exception):
+    """The root of everything actum raises on purpose."""
+
+
+# -- what was given is wrong ---------------------------------------------------------------------------------
+
+
+class BadInput(ActumError):
+    """The input is wrong. Nothing was written."""
+
+
+@dataclass(eq=False)
+class ProfileError(BadInput):
+    """A value lies outside the canonical profile of event headers."""
+
+    path: str
+    kind: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.problem}; nothing was written"
+
+
+@dataclass(eq=False)
+class DefinitionError(BadInput):
+    """A workflow definition that cannot run. `path` is a JSON path inside `source`."""
+
+    source: str
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.path}: {self.problem}"
+
+
+@dataclass(eq=False)
+class ImportRefused(BadInput):
+    """A foreign file that cannot be imported. Nothing of it was written."""
+
+    source: str
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.where}: {self.problem}; nothing was imported"
+
+
+@dataclass(eq=False)
+class UnknownExecution(BadInput):
+    """There is no execution of this id in the store."""
+
+    execution: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"no execution {self.execution!r} in this store{self.hint}"
+
+
+@dataclass(eq=False)
+class NotWaiting(BadInput):
+    """The approval is not open, so a decision on it has no effect. Nothing was written."""
+
+    execution: str
+    approval: str
+    status: str
+
+    def __str__(self) -> str:
+        return f"approval {self.approval!r} of execution {self.execution!r} is {self.status}; nothing was recorded"
+
+
+# -- the store -----------------------------------------------------------------------------------------------
+
+
+class StoreError(ActumError):
+    """Something about the event store."""
+
+
+@dataclass(eq=False)
+class VersionConflict(StoreError):
+    """The stream moved on after the caller read it. Nothing was written."""
+
+    stream: str
+    expected: str
+    actual: int
+
+    def __str__(self) -> str:
+        return (
+            f"stream {self.stream!r} is at version {self.actual}, not {self.expected}; "
+            "nothing was appended. Load the stream again and decide again."
+        )
+
+
+@dataclass(eq=False)
+class IdempotencyConflict(StoreError):
+    """An event id was used before for something else. Nothing was written."""
+
+    event: str
+    stream: str
+    version: int
+
+    def __str__(self) -> str:
+        return (
+            f"event {self.event} is already recorded at version {self.version} of {self.stream!r} with other "
+            "content; nothing was appended. Give a new event a new id."
+        )
+
+
+@dataclass(eq=False)
+class StoreUnavailable(StoreError):
+    """The answer was lost: the events may be there or not. Appending the same ids again is safe, and tells."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the store did not answer ({self.reason}); append the same events again to learn whether they are there"
+
+
+@dataclass(eq=False)
+class StoreRefused(StoreError):
+    """The store cannot be used as asked. Nothing was written."""
+
+    url: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.url}: {self.problem}"
+
+
+@dataclass(eq=False)
+class StoreDamaged(StoreError):
+    """Stored bytes are not what was written."""
+
+    position: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"event {self.position}: {self.problem}; run `actum verify` and keep the files as they are"
+
+
+@dataclass(eq=False)
+class CheckpointRefused(StoreError):
+    """A checkpoint, a signed note or a key is malformed, or not signed by a known key. Believe nothing it says."""
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.problem}"
+
+
+# -- running workflows ---------------------------------------------------------------------------------------
+
+
+class WorkflowError(ActumError):
+    """Something about a running workflow."""
+
+
+@dataclass(eq=False)
+class StepFailed(WorkflowError):
+    """A step used up its attempts. Raised where the workflow awaits the step; may be caught there."""
+
+    step: str
+    error_type: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"step {self.step!r} failed: {self.error_type}: {self.message}"
+
+
+@dataclass(eq=False)
+class ApprovalRejected(WorkflowError):
+    """The answer was no, or none came before the deadline. Raised where the workflow awaits the approval."""
+
+    approval: str
+    outcome: str
+    by: str
+    comment: str
+
+    def __str__(self) -> str:
+        said = f": {self.comment}" if self.comment else ""
+        return f"approval {self.approval!r} was {self.outcome} by {self.by}{said}"
+
+
+@dataclass(eq=False)
+class ExecutionFailed(WorkflowError):
+    """The execution ended without success."""
+
+    execution: str
+    status: str
+    error_type: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"execution {self.execution!r} {self.status}: {self.error_type}: {self.message}"
+
+
+@dataclass(eq=False)
+class ExecutionParked(WorkflowError):
+    """The execution was left as it is until a person looks at it."""
+
+    execution: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"execution {self.execution!r} is parked: {self.reason}"
+
+
+@dataclass(eq=False)
+class ReplayDiverged(WorkflowError):
+    """Today's code asks for something else than was recorded. The execution was left as it is."""
+
+    execution: str
+    recorded: str
+    asked: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        at = f" at {self.where}" if self.where else ""
+        return (
+            f"execution {self.execution!r}: the record has {self.recorded}, the code now asks for {self.asked}{at}. "
+            "The execution was left as it is; deploy the old code to finish it."
+        )
+
+
+@dataclass(eq=False)
+class ForeignAwait(WorkflowError):
+    """A workflow may await only steps and what `ctx` offers: anything else could not be replayed."""
+
+    execution: str
+    awaited: str
+    where: str
+
+    def __str__(self) -> str:
+        return (
+            f"execution {self.execution!r}: {self.where} awaits {self.awaited}, which the engine cannot record. "
+            "Move it into a @step, or use what ctx offers."
+        )
+
+
+@dataclass(eq=False)
+class NoCode(WorkflowError):
+    """The code that an execution runs cannot be found. The execution was left as it is."""
+
+    workflow: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"workflow {self.workflow!r}: {self.problem}. The execution was left as it is."
+
+
+@dataclass(eq=False)
+class OwnedElsewhere(WorkflowError):
+    """A worker that is alive is running the execution. Nothing was done."""
+
+    execution: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"execution {self.execution!r} is being run by worker {self.owner}, which is alive; nothing was done"
+
+
+@dataclass(eq=False)
+class Fenced(ActumError):
+    """Another worker owns the execution now; what this worker had planned was not recorded."""
+
+    execution: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"execution {self.execution!r} was taken over by {self.owner}; this worker's plan was not recorded"

@@ -1,0 +1,136 @@
+"""What can happen to a step, to its compensation, to a transition and to a timer. Stream `execution/<id>`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from actum.events.facts import Count, DurationUs, Facts, Instant, Name, StepFacts
+
+__all__ = ["EVENTS"]
+
+
+class StepStarted(StepFacts):
+    """Recorded before the effect. Payload: `{"args": […], "kwargs": {…}}`; absent when there are none."""
+
+    type = "step.started"
+    compensation: Name | None = None
+    """What undoes it once it has completed."""
+
+
+class StepCompleted(StepFacts):
+    """Payload: the result. Never runs again in this execution."""
+
+    type = "step.completed"
+    outcome: Literal["success"] = "success"
+    duration_us: DurationUs | None = None
+
+
+class StepFailed(StepFacts):
+    """One attempt failed. Payload: `{"message": …, "traceback": …}`."""
+
+    type = "step.failed"
+    outcome: Literal["failure"] = "failure"
+    error_type: Name
+    final: bool = False
+    """No attempt follows."""
+    duration_us: DurationUs | None = None
+
+
+class StepTimedOut(StepFacts):
+    """One attempt took longer than it was given: a censored duration, not a fast one."""
+
+    type = "step.timed_out"
+    outcome: Literal["timeout"] = "timeout"
+    timeout_us: DurationUs
+    final: bool = False
+    duration_us: DurationUs | None = None
+
+
+class StepRetryScheduled(StepFacts):
+    """`attempt` is the one that will follow."""
+
+    type = "step.retry_scheduled"
+    not_before: Instant
+    delay_us: DurationUs
+
+
+class StepInDoubt(StepFacts):
+    """It was started and no end was recorded: the effect may have happened."""
+
+    type = "step.in_doubt"
+    action: Literal["retry", "verify", "park"]
+
+
+class StepSkipped(StepFacts):
+    type = "step.skipped"
+    reason: Literal["not_taken", "person"]
+
+
+class TransitionTaken(Facts):
+    """Which edge of the graph, and the condition that held. Payload: `{"value": …}`, what the condition saw."""
+
+    type = "transition.taken"
+    source: Name
+    source_occurrence: Count
+    target: Name
+    condition: Name | None = None
+
+
+class CompensationStarted(StepFacts):
+    """Undoing the named step. Payload: as for a step."""
+
+    type = "compensation.started"
+    compensation: Name
+
+
+class CompensationCompleted(StepFacts):
+    type = "compensation.completed"
+    compensation: Name
+    outcome: Literal["success"] = "success"
+    duration_us: DurationUs | None = None
+
+
+class CompensationFailed(StepFacts):
+    """One attempt to undo failed; when `final`, the step stays uncompensated."""
+
+    type = "compensation.failed"
+    compensation: Name
+    outcome: Literal["failure", "timeout"] = "failure"
+    error_type: Name
+    final: bool = False
+    not_before: Instant | None = None
+    """When the next attempt is due; absent when `final`."""
+    duration_us: DurationUs | None = None
+
+
+class TimerSet(Facts):
+    type = "timer.set"
+    timer: Name
+    occurrence: Count
+    scope: Name | None = None
+    due: Instant
+
+
+class TimerFired(Facts):
+    type = "timer.fired"
+    timer: Name
+    occurrence: Count
+    scope: Name | None = None
+    late_us: DurationUs
+
+
+EVENTS: tuple[type[Facts], ...] = (
+    StepStarted,
+    StepCompleted,
+    StepFailed,
+    StepTimedOut,
+    StepRetryScheduled,
+    StepInDoubt,
+    StepSkipped,
+    TransitionTaken,
+    CompensationStarted,
+    CompensationCompleted,
+    CompensationFailed,
+    TimerSet,
+    TimerFired,
+)

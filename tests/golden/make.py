@@ -1,0 +1,273 @@
+"""Write the golden files of events that have none yet: `python tests/golden/make.py [FOLDER]`.
+
+A golden file is one complete event as a store keeps it. Once written it stands for ever: this script never changes
+one, and when today's code would write another it says so, writes nothing at all, and exits with 1. A new shape of an
+event gets a new schema number, and with it a file of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from actum.events import CURRENT, Actor, NewEvent, foreign_id, seal, to_text, to_us, uuid7
+
+HERE = Path(__file__).parent / "events"
+NOON = to_us("2026-11-21T12:00:00.000000Z")
+SUM = "sha256:" + sha256(b"golden").hexdigest()
+
+ENGINE = Actor("worker", "w-3f9a")
+PERSON = Actor("person", "p-71c0")
+MODEL = Actor("model", "m-small")
+IMPORTER = Actor("import", "i-0001")
+SYSTEM = Actor("system", "s-seal")
+
+STEP = {"step": "match", "occurrence": 0, "scope": "left", "attempt": 2, "tool": "ledger"}
+TOTALS = {
+    "duration_us": 8_400_000,
+    "active_us": 412_000,
+    "cost_nanousd": 1_250_000,
+    "input_tokens": 812,
+    "output_tokens": 96,
+}
+ASKED = {"approval": "release", "occurrence": 0, "scope": "left"}
+STREAMS = {"workflow.": "workflow/checkout", "import.": "system/default", "checkpoint.": "system/default"}
+
+
+class Example(NamedTuple):
+    facts: dict[str, Any]
+    payload: Any = None
+    actor: Actor = ENGINE
+    after: str | None = "execution.started"
+    """The type whose example stands before this one in the stream; None for the stream's first event."""
+    payload_class: str = "business"
+
+
+EXAMPLES: dict[str, Example] = {
+    "execution.started": Example(
+        {
+            "workflow": "checkout",
+            "kind": "function",
+            "definition": SUM,
+            "deadline": "2026-11-22T12:00:00.000000Z",
+            "source": SUM,
+            "foreign": "case-17",
+            "task": "task-4",
+            "trial": 1,
+            "time_unknown": False,
+        },
+        {"input": {"order": "o-17", "note": "Grüße, 世界 🌍"}},
+        after=None,
+    ),
+    "execution.claimed": Example({"worker": "w-3f9a", "reason": "takeover"}),
+    "execution.paused": Example({"reason": "waiting for the bank"}, actor=PERSON),
+    "execution.resumed": Example({}, actor=PERSON),
+    "execution.parked": Example({"reason": "in_doubt", "step": "match"}, {"detail": "the worker was killed twice"}),
+    "execution.cancel_requested": Example({"by": "user"}, actor=PERSON),
+    "execution.completed": Example({"outcome": "success", **TOTALS}, {"output": {"receipt": "r-17"}}),
+    "execution.failed": Example(
+        {"outcome": "timeout", "error_type": "DeadlinePassed", "uncompensated": ["reserve"], **TOTALS},
+        {"error": {"type": "DeadlinePassed", "message": "later than 4h", "traceback": ""}},
+    ),
+    "execution.cancelled": Example({"outcome": "cancelled", "by": "user", **TOTALS}),
+    "execution.corrected": Example({"supersedes": 1, "outcome": "failure"}, actor=PERSON, after="execution.completed"),
+    "code.upgraded": Example({"before": SUM, "after": "sha256:" + sha256(b"after").hexdigest()}),
+    "replay.diverged": Example({"recorded": "charge", "asked": "refund", "definition": SUM}),
+    "step.started": Example({**STEP, "compensation": "unmatch"}, {"args": ["o-17"], "kwargs": {"limit": 3}}),
+    "step.completed": Example(
+        {**STEP, "outcome": "success", "duration_us": 412_000}, {"matched": True}, after="step.started"
+    ),
+    "step.failed": Example(
+        {**STEP, "outcome": "failure", "error_type": "ConnectionError", "final": False, "duration_us": 30_000},
+        {"message": 'said "no"\nand hung up', "traceback": "…"},
+        after="step.started",
+    ),
+    "step.timed_out": Example(
+        {**STEP, "outcome": "timeout", "timeout_us": 30_000_000, "final": True, "duration_us": 30_000_412},
+        after="step.started",
+    ),
+    "step.retry_scheduled": Example(
+        {**STEP, "not_before": "2026-11-21T12:00:02.000000Z", "delay_us": 2_000_000}, after="step.failed"
+    ),
+    "step.in_doubt": Example({**STEP, "action": "verify"}, after="step.started"),
+    "step.skipped": Example({**STEP, "reason": "not_taken"}),
+    "transition.taken": Example(
+        {"source": "score", "source_occurrence": 0, "target": "approve", "condition": "risk > 0.8"}, {"value": 0.91}
+    ),
+    "compensation.started": Example({**STEP, "compensation": "unmatch"}, {"args": []}, after="step.completed"),
+    "compensation.completed": Example(
+        {**STEP, "compensation": "unmatch", "outcome": "success", "duration_us": 9_000}, after="compensation.started"
+    ),
+    "compensation.failed": Example(
+        {
+            **STEP,
+            "compensation": "unmatch",
+            "outcome": "failure",
+            "error_type": "ConnectionError",
+            "final": False,
+            "not_before": "2026-11-21T12:00:04.000000Z",
+            "duration_us": 9_000,
+        },
+        after="compensation.started",
+    ),
+    "timer.set": Example({"timer": "cool-off", "occurrence": 0, "scope": "left", "due": "2026-11-21T13:00:00.000000Z"}),
+    "timer.fired": Example(
+        {"timer": "cool-off", "occurrence": 0, "scope": "left", "late_us": 1_200}, after="timer.set"
+    ),
+    "approval.requested": Example(
+        {
+            **ASKED,
+            "severity": "high",
+            "policy": "two-of-finance",
+            "deadline": "2026-11-21T16:00:00.000000Z",
+        },
+        {"title": "Release a risky order", "context": {"order": "o-17"}},
+    ),
+    "approval.granted": Example(
+        {**ASKED, "shown": "of the request", "waited_us": 61_000_000},
+        {"comment": "known customer"},
+        PERSON,
+        "approval.requested",
+        "personal",
+    ),
+    "approval.rejected": Example(
+        {**ASKED, "shown": "of the request", "waited_us": 61_000_000},
+        {"comment": "address does not exist"},
+        PERSON,
+        "approval.requested",
+        "personal",
+    ),
+    "approval.expired": Example({**ASKED, "waited_us": 14_400_000_000}, after="approval.requested"),
+    "intervention.recorded": Example(
+        {"kind": "override", "step": "match"}, {"before": False, "after": True, "reason": "same person"}, PERSON
+    ),
+    "tool.called": Example({"tool": "ledger", "call": "call-1", "step": "match"}, {"account": "a-4"}),
+    "tool.returned": Example(
+        {
+            "tool": "ledger",
+            "call": "call-1",
+            "step": "match",
+            "outcome": "failure",
+            "error_type": "Busy",
+            "duration_us": 7_000,
+        },
+        {"message": "busy"},
+        after="tool.called",
+    ),
+    "model.called": Example({"model": "m-small", "call": "call-2", "step": "match"}, {"messages": []}),
+    "model.returned": Example(
+        {
+            "model": "m-small",
+            "call": "call-2",
+            "step": "match",
+            "outcome": "failure",
+            "error_type": "CutOff",
+            "duration_us": 900_000,
+            "input_tokens": 812,
+            "output_tokens": 96,
+            "cost_nanousd": 1_250_000,
+        },
+        {"text": "a match"},
+        MODEL,
+        "model.called",
+    ),
+    "message.sent": Example({"role": "assistant"}, {"text": "Your order is on its way."}, Actor("agent", "a-shop")),
+    "judgement.recorded": Example(
+        {
+            "decision": "execution",
+            "verdict": "correct",
+            "source": "human",
+            "sampling": "random",
+            "of": 1,
+            "model": "m-small",
+            "score": "0.95",
+            "confidence": "0.8",
+        },
+        {"explanation": "receipt and order agree"},
+        PERSON,
+        "execution.completed",
+    ),
+    "workflow.published": Example(
+        {"workflow": "checkout", "kind": "graph", "definition": SUM},
+        {"steps": ["score", "reserve", "charge"]},
+        Actor("service", "s-ci"),
+        None,
+        "public",
+    ),
+    "checkpoint.signed": Example({"size": 3, "root": sha256(b"golden").hexdigest()}, {"note": "…"}, SYSTEM, None),
+    "import.done": Example(
+        {"format": "xes", "source": SUM, "mapping": SUM, "executions": 12, "events": 340, "already_there": 4},
+        {"file": "log.xes", "left_out": []},
+        IMPORTER,
+        "checkpoint.signed",
+    ),
+}
+
+
+def write_missing(folder: Path) -> int:
+    """Write what is missing, or nothing when one that is there would come out different; the exit code says which."""
+    without = sorted(set(CURRENT) - set(EXAMPLES))
+    if without:
+        print(f"no example of {', '.join(without)}; add one to EXAMPLES. Nothing was written.", file=sys.stderr)
+        return 1
+    files = {folder / f"{type_}.v{CURRENT[type_]}.json": build(type_, folder) for type_ in CURRENT}
+    changed = [path for path, text in files.items() if path.exists() and path.read_text("utf-8") != text]
+    for path in changed:
+        print(
+            f"{path}: today's code writes another event than the one kept; nothing was written. "
+            "Undo the change, or raise the event's number in CURRENT and add an upcaster.",
+            file=sys.stderr,
+        )
+    if changed:
+        return 1
+    for path, text in files.items():
+        if not path.exists():
+            path.write_text(text, "utf-8")
+            print(f"wrote {path}", file=sys.stderr)
+    return 0
+
+
+def build(type_: str, folder: Path) -> str:
+    """The golden file of a type under today's schema; ids, times and salts are fixed, so it always comes out equal."""
+    example = EXAMPLES[type_]
+    facts = dict(example.facts)
+    version, prev = 0, None
+    if example.after is not None:
+        before = json.loads(_of_schema_1(example.after, folder))
+        head = json.loads(before["header"])
+        version, prev = head["version"] + 1, bytes.fromhex(before["leaf"])
+        if "shown" in facts:  # a decision names what its request showed
+            facts["shown"] = head["payload"]["digest"]
+    at = NOON + version * 1_000_000
+    payload = None if example.payload is None else json.dumps(example.payload, ensure_ascii=False).encode()
+    event = NewEvent(
+        type_,
+        facts,
+        to_text(at),
+        example.actor,
+        id=uuid7(at, int.from_bytes(sha256(type_.encode()).digest()[:8], "big")),
+        payload=payload,
+        payload_class=example.payload_class,  # type: ignore[arg-type]  # one of the three, as the test of facts holds
+        causation=None if version == 0 else foreign_id("golden", "causation"),
+        correlation=foreign_id("golden", "correlation"),
+        trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+    stream = next((s for start, s in STREAMS.items() if type_.startswith(start)), f"execution/{foreign_id('golden')}")
+    salt = sha256(f"salt of {type_}".encode()).digest()
+    sealed = seal(event, "default", stream, version, prev, to_text(at + 883), salt)
+    kept = {"header": sealed.header.decode(), "leaf": sealed.leaf.hex()}
+    if payload is not None:
+        kept |= {"payload": payload.decode(), "salt": salt.hex()}
+    return json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+
+
+def _of_schema_1(type_: str, folder: Path) -> str:
+    kept = folder / f"{type_}.v1.json"  # the first one stands for ever, so what hangs on it does too
+    return kept.read_text("utf-8") if kept.exists() else build(type_, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(write_missing(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE))
