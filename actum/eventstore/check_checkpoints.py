@@ -1,0 +1,121 @@
+"""Proving the tree: the roots of the log as it is, against the kept tree state and every signed checkpoint. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+from actum.errors import CheckpointRefused
+from actum.events.checkpoint import VerifierKey, parse_unverified, verify
+from actum.events.merkle import Frontier
+from actum.eventstore.protocol import TreeState
+from actum.eventstore.verification import Check, Faults
+
+__all__ = ["Roots", "check_notes", "check_signatures", "check_tree"]
+
+
+class Roots:
+    """Grows the tree from leaf hashes and keeps its frontier at the sizes that something claims to know."""
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        self._wanted = sorted({size for size in sizes if size >= 0})
+        self._growing = Frontier()
+        self.known: dict[int, Frontier] = {0: Frontier()}
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        growing, at = self._growing, 0
+        start = growing.size
+        for size in self._wanted[bisect_right(self._wanted, start) : bisect_right(self._wanted, start + len(leaves))]:
+            growing.extend(leaves[at : size - start])
+            at = size - start
+            self.known[size] = growing.copy()
+        growing.extend(leaves[at:])
+
+    @property
+    def size(self) -> int:
+        return self._growing.size
+
+    def root(self) -> bytes:
+        return self._growing.root()
+
+
+def check_tree(kept: TreeState, roots: Roots, faults: Faults, backwards: int | None) -> bool:
+    """Whether the tree state that the store keeps is that of its events; if not, `faults` says from where on."""
+    try:
+        frontier = Frontier.from_bytes(kept.frontier)
+    except (ValueError, TypeError) as exc:
+        faults.beside(f"the tree's state cannot be read ({exc})")
+        return False
+    if frontier.size != kept.size:
+        faults.beside(f"the tree's state says {kept.size} events, but holds the hashes of {frontier.size}")
+        return False
+    if kept.size < roots.size:
+        faults.at(kept.size, None, None, f"the tree covers {kept.size} events, the log has {roots.size}")
+    ours = roots.known.get(kept.size)
+    if ours is None or kept.size > roots.size:
+        if kept.size > roots.size:
+            faults.beside(f"the tree covers {kept.size} events, the log has only {roots.size}")
+        return False
+    if ours == frontier:
+        return kept.size == roots.size
+    start, end = _first_difference(ours, frontier)
+    hint = ""
+    if backwards is not None and start <= backwards < end:
+        hint = f"; at {backwards} the recorded times run backwards, so events may have changed places there"
+    faults.at(
+        start,
+        None,
+        None,
+        f"positions {start} to {end - 1} do not give the hash that the tree has for them: one was changed, added, "
+        f"removed or moved, or the tree's state was changed{hint}",
+    )
+    return False
+
+
+def _first_difference(ours: Frontier, theirs: Frontier) -> tuple[int, int]:
+    """The positions under the first complete subtree in which two frontiers of one size differ."""
+    a, b = ours.to_bytes()[8:], theirs.to_bytes()[8:]
+    start, size = 0, ours.size
+    for at in range(0, len(a), 32):
+        width = 1 << (size.bit_length() - 1)
+        if a[at : at + 32] != b[at : at + 32]:
+            return start, start + width
+        start, size = start + width, size - width
+    return 0, ours.size
+
+
+def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, faults: Faults) -> Check:
+    """Whether each kept checkpoint is of this log, as it is now."""
+    good = 0
+    for size, note in notes:
+        try:
+            checkpoint = parse_unverified(note)
+        except CheckpointRefused as exc:
+            faults.beside(f"the checkpoint kept for size {size} cannot be read ({exc})")
+            continue
+        if checkpoint.size != size:
+            faults.beside(f"the checkpoint kept for size {size} is of size {checkpoint.size}")
+        elif size > roots.size:
+            faults.at(roots.size, None, None, f"the checkpoint of size {size} covers it, but the log ends before it")
+        elif roots.known[size].root() != checkpoint.root:
+            reason = f"positions {good} to {size - 1} do not give the root of the checkpoint of size {size}"
+            faults.at(good, None, None, reason)
+        else:
+            good = size
+    if not notes:
+        return Check("checkpoints", None, "none is kept, so only the tree's own state shows where the log ends")
+    return faults.check(f"all {len(notes)} are of this log; the last covers {notes[-1][0]} of {roots.size} events")
+
+
+def check_signatures(notes: Sequence[tuple[int, str]], keys: Sequence[VerifierKey], faults: Faults) -> Check:
+    """Whether each kept checkpoint is signed by a key that the caller trusts."""
+    if not notes:
+        return Check("signatures", None, "no checkpoint is kept")
+    if not keys:
+        return Check("signatures", None, "not checked: no key was given, so no key is trusted")
+    for size, note in notes:
+        try:
+            verify(note, keys)
+        except CheckpointRefused as exc:
+            faults.beside(f"the checkpoint of size {size} is not to be believed ({exc})")
+    return faults.check(f"all {len(notes)} checkpoints are signed by {', '.join(sorted({key.name for key in keys}))}")

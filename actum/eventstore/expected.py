@@ -1,0 +1,117 @@
+"""The rules all backends share: which version is expected, and when an append was made before. Pure."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+import orjson
+
+from actum.errors import BadInput, IdempotencyConflict, ProfileError, VersionConflict
+from actum.events import Actor, NewEvent, RecordedEvent, check_new_event, payload_digest
+from actum.events.ids import id_bytes
+from actum.eventstore.protocol import ANY, EXISTS, Appended, Batch
+from actum.eventstore.views import check_row
+
+__all__ = ["answer_from", "check_batch", "check_expected", "same_event", "sort_out_conflict"]
+
+
+def check_batch(batch: Batch) -> None:
+    """Refuse a batch that no store may take: empty, with an event outside the profile, or with one id twice."""
+    if not batch:
+        raise BadInput("an append needs at least one stream; nothing was written")
+    seen: set[str] = set()
+    count = 0
+    for stream, expected, events, views in batch:
+        if not events:
+            raise BadInput(f"stream {stream!r}: an append needs at least one event; nothing was written")
+        _check_name(stream)
+        if expected < ANY:
+            raise BadInput(f"stream {stream!r}: {expected} is not an expected version; nothing was written")
+        for index, event in enumerate(events):
+            check_new_event(event, f"{stream}[{index}]")
+            payload = event.payload
+            if payload is not None and type(payload) is not bytes:
+                raise ProfileError(f"{stream}[{index}]: payload", type(payload).__name__, "is not bytes")
+            try:
+                id_bytes(event.id)
+            except (ValueError, AttributeError):
+                raise BadInput(
+                    f"{stream}[{index}]: event id {event.id!r} is not the lower-case text of a UUID; "
+                    "nothing was written"
+                ) from None
+            seen.add(event.id)
+        count += len(events)
+        for view, key, row in views:
+            check_row(view, key, row)
+    if len(seen) != count:
+        raise BadInput(f"stream {batch[0][0]!r}: two events of one append have the same id; nothing was written")
+
+
+def _check_name(stream: str) -> None:
+    kind, _, name = stream.partition("/")
+    if not kind or not name or len(stream) > 512 or not stream.isprintable():
+        raise BadInput(
+            f"stream name {stream!r:.600} is not of the form kind/name with at most 512 printable characters; "
+            "nothing was written"
+        )
+
+
+def check_expected(stream: str, expected: int, actual: int) -> None:
+    """Raise `VersionConflict` unless a stream of `actual` events is what the caller expects."""
+    if expected in (actual, ANY) or (expected == EXISTS and actual > 0):
+        return
+    wanted = "an existing stream" if expected == EXISTS else str(expected)
+    raise VersionConflict(stream, wanted, actual)
+
+
+def same_event(new: NewEvent, there: RecordedEvent) -> bool:
+    """Whether a recorded event is this new one: the same content under the same id."""
+    head = there.head
+    if (
+        new.type != head["type"]
+        or new.at != head["at"]
+        or Actor(*new.actor) != there.actor
+        or new.causation != head.get("causation")
+        or new.correlation != head.get("correlation")
+        or new.trace != head.get("trace")
+        or orjson.dumps(new.facts, option=orjson.OPT_SORT_KEYS)
+        != orjson.dumps(head["facts"], option=orjson.OPT_SORT_KEYS)
+    ):
+        return False
+    about = head.get("payload")
+    if new.payload is None or about is None:
+        return new.payload is None and about is None
+    if new.payload_class != about["class"]:
+        return False
+    if there.salt is None:  # erased since: the size is all there is left to compare
+        return len(new.payload) == int(about["size"])
+    return hmac.compare_digest(payload_digest(there.salt, new.payload), about["digest"])
+
+
+def sort_out_conflict(batch: Batch, recorded: Sequence[RecordedEvent | None]) -> list[RecordedEvent] | None:
+    """Decide what a batch means, given what is recorded under each of its event ids, in order.
+
+    Returns the recorded events when the whole batch is there already (the first answer holds), None when none
+    of it is. Raises `IdempotencyConflict` for anything in between, or for other content under a known id.
+    """
+    there: list[RecordedEvent] = []
+    pairs = [(stream, event) for stream, _, events, _ in batch for event in events]
+    for (stream, new), old in zip(pairs, recorded, strict=True):
+        if old is None:
+            continue
+        if old.stream != stream or not same_event(new, old):
+            raise IdempotencyConflict(new.id, old.stream, old.version)
+        there.append(old)
+    if there and len(there) != len(pairs):
+        first = there[0]
+        raise IdempotencyConflict(first.id, first.stream, first.version)
+    return there or None
+
+
+def answer_from(there: Sequence[RecordedEvent]) -> Appended:
+    """The first answer to an append, made again from the events it recorded."""
+    versions: dict[str, int] = {}
+    for event in there:
+        versions[event.stream] = max(versions.get(event.stream, 0), event.version + 1)
+    return Appended(min(e.position for e in there), max(e.position for e in there), versions)

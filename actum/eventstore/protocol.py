@@ -1,0 +1,170 @@
+"""The event store: what every backend promises. The conformance suite (`tests/conformance`) holds each to it.
+
+A store handle is bound to one tenant, and each tenant has one log of its own: its positions are dense, and so
+is its Merkle tree. There is no query without a tenant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+from actum.events import NewEvent, RecordedEvent
+
+__all__ = [
+    "ANY",
+    "EXISTS",
+    "NO_STREAM",
+    "Append",
+    "Appended",
+    "Batch",
+    "EventStore",
+    "RawEvent",
+    "TreeState",
+    "ViewRow",
+]
+
+NO_STREAM: Final = 0
+"""Expect that the stream does not exist yet: it has no events, so it is at version 0."""
+EXISTS: Final = -1
+"""Expect that the stream has at least one event."""
+ANY: Final = -2
+"""Expect nothing."""
+
+
+class ViewRow(NamedTuple):
+    """One row of a view (see `eventstore/views.py`), written in the transaction of the events it follows from."""
+
+    view: str
+    key: tuple[str, ...]
+    row: Mapping[str, Any] | None
+    """The row's other columns, all of them; None removes the row."""
+
+
+class Append(NamedTuple):
+    """Events for the end of one stream. `expected` is the number of events the caller knows the stream to have."""
+
+    stream: str
+    expected: int
+    events: Sequence[NewEvent]
+    views: Sequence[ViewRow] = ()
+
+
+Batch = Sequence[Append]
+
+
+class Appended(NamedTuple):
+    """The answer to an append: where its events are. `versions` are the streams' new versions (event counts)."""
+
+    first_position: int
+    last_position: int
+    versions: Mapping[str, int]
+
+
+class RawEvent(NamedTuple):
+    """One event exactly as it lies in the store, columns beside the bytes: for checking, not for use."""
+
+    position: int
+    stream: str
+    version: int
+    id: str
+    type: str
+    header: bytes
+    salt: bytes | None
+    payload: bytes | None
+
+
+class TreeState(NamedTuple):
+    """The Merkle tree over the log, as the store keeps it: leaf count, and the frontier's bytes."""
+
+    size: int
+    frontier: bytes
+
+
+class EventStore(Protocol):
+    """One tenant's log. All methods may be called from any thread; appends reach the disk through one writer."""
+
+    url: str
+    tenant: str
+
+    def append(self, batch: Batch) -> Appended:
+        """Add events to the ends of streams: all of them with their view rows, or none.
+
+        Three things can happen, and a caller must be ready for each:
+
+        - It returns. The events are durable and have their positions.
+        - It raises. `VersionConflict`: a stream is not at the expected version. `IdempotencyConflict`: an event id
+          is taken by other content. `BadInput`: an event or a view row may not be written. `StoreRefused`: the store
+          is locked, full, read-only or closed. `StoreDamaged`: its own tables contradict each other. In each case
+          nothing was written.
+        - It raises `StoreUnavailable`. The answer was lost: the events may be there or not. Appending the same
+          events again is safe, and tells.
+
+        Appending events that are there already, with the same ids, content and streams, returns the first answer.
+        An empty batch, or an append without events, is refused with `BadInput`.
+        """
+
+    def append_soon(self, batch: Batch, done: Callable[[Appended | Exception], None]) -> None:
+        """As `append`, but without waiting: `done` is called with the answer, whatever it is, exactly once.
+
+        That happens in the writer's thread, or in this one before the call returns; so `done` must be quick, and must
+        not wait for another append. Batches are taken in the order in which they were given. What waits is
+        committed together.
+        """
+
+    def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
+        """The events of a stream from `from_version` up to, not including, `to_version`; none for no such stream."""
+
+    def read(
+        self,
+        after: int = -1,
+        limit: int | None = None,
+        *,
+        types: Sequence[str] | None = None,
+        payloads: bool = True,
+    ) -> Iterator[RecordedEvent]:
+        """The log in order, from the position after `after`; memory stays flat however long it is.
+
+        Positions are dense: a reader that has seen n will see n+1 next, and never has to go back.
+        """
+
+    def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
+        """The log as it lies in the store, for checking."""
+
+    def head(self) -> int:
+        """The number of events in the log: the position that the next one will get."""
+
+    def wait(self, position: int, timeout_s: float) -> int:
+        """Wait until the log has more than `position` events, at most `timeout_s`; returns `head()` either way.
+
+        Closing the store ends the wait with `StoreRefused`, as for every use after it.
+        """
+
+    def stream_version(self, stream: str) -> int:
+        """The number of events in a stream; 0 for none."""
+
+    def streams(self) -> Iterator[tuple[str, int, bytes]]:
+        """Every stream with its version and the leaf hash of its last event, as the store keeps them."""
+
+    def view(
+        self,
+        view: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        order: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rows of a view whose columns equal `where` (a tuple means: one of these); keys and columns in one dict."""
+
+    def tree(self) -> TreeState:
+        """The tree state committed with the last append."""
+
+    def add_checkpoint(self, size: int, note: str) -> None:
+        """Keep a signed checkpoint beside the log. The same size again replaces nothing; the first one stays."""
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        """Every checkpoint kept, by size."""
+
+    def close(self) -> None:
+        """Finish what was given to `append_soon`, then let go of the store. Closing twice is fine."""

@@ -1,0 +1,175 @@
+"""What one SQLite commit will write: built batch by batch, so that a refused batch leaves no trace in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from actum.events import id_bytes, seal
+from actum.events.merkle import Frontier
+from actum.eventstore.expected import check_expected
+from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.views import VIEWS
+
+__all__ = ["Group", "Head", "IdTaken"]
+
+Head = tuple[int, int, bytes | None]
+"""A stream's number, its version, and the leaf hash of its last event."""
+
+_CHUNKS = (128, 32, 8, 1)
+"""Rows of one INSERT: one statement of many rows lets go of the interpreter once, not once a row."""
+_EVENT_COLUMNS = ("seq", "tenant", "stream", "version", "id", "type", "header")
+_PAYLOAD_COLUMNS = ("seq", "salt", "data")
+
+
+def _insert(table: str, columns: Sequence[str], rows: int, verb: str = "INSERT") -> str:
+    one = f"({','.join('?' * len(columns))})"
+    return f"{verb} INTO {table} ({','.join(columns)}) VALUES {','.join([one] * rows)}"
+
+
+_INSERT_EVENTS = {n: _insert("events", _EVENT_COLUMNS, n) for n in _CHUNKS}
+_INSERT_PAYLOADS = {n: _insert("payloads", _PAYLOAD_COLUMNS, n) for n in _CHUNKS}
+_UPSERT_VIEW = {
+    name: {n: _insert(name, ("tenant", *view.key, *view.columns), n, "INSERT OR REPLACE") for n in _CHUNKS}
+    for name, view in VIEWS.items()
+}
+_DELETE_VIEW = {
+    name: f"DELETE FROM {name} WHERE tenant=? AND " + " AND ".join(f"{column}=?" for column in view.key)
+    for name, view in VIEWS.items()
+}
+
+
+class IdTaken(Exception):
+    """A batch of the group holds an event id of another batch of the group."""
+
+
+class Group:
+    """The batches of one commit, with positions from `size` on and new streams from `next_stream` on."""
+
+    def __init__(
+        self,
+        tenant: str,
+        tenant_no: int,
+        next_stream: int,
+        size: int,
+        now: str,
+        head_of: Callable[[str], Head | None],
+    ) -> None:
+        self._tenant = tenant
+        self._tenant_no = tenant_no
+        self._base = tenant_no << 40
+        self._next_stream = next_stream
+        self._size = size
+        self._now = now
+        self._head_of = head_of
+        self.heads: dict[str, Head] = {}
+        self.created: list[str] = []
+        self.leaves: list[bytes] = []
+        self._events: list[Any] = []
+        self._payloads: list[Any] = []
+        self._views: dict[tuple[str, tuple[str, ...]], Mapping[str, Any] | None] = {}
+        self._ids: set[str] = set()
+        self._salts: list[bytes] = []
+
+    def add(self, batch: Batch) -> Appended:
+        """Give the batch its places. Raises `VersionConflict` or `BadInput`, and then nothing of it was added."""
+        heads: dict[str, Head] = {}
+        created: list[str] = []
+        events: list[Any] = []
+        payloads: list[Any] = []
+        leaves: list[bytes] = []
+        tenant, tenant_no, now = self._tenant, self._tenant_no, self._now
+        first = self._size + len(self.leaves)
+        seq = self._base + first
+        for stream, expected, new_events, _ in batch:
+            head = heads.get(stream) or self.heads.get(stream) or self._head_of(stream)
+            if head is None:
+                head = (self._next_stream + len(self.created) + len(created), 0, None)
+                created.append(stream)
+            no, version, leaf = head
+            check_expected(stream, expected, version)
+            for event in new_events:
+                payload = event.payload
+                salt = None if payload is None else self._salt()
+                sealed = seal(event, tenant, stream, version, leaf, now, salt)
+                leaf = sealed[1]
+                leaves.append(leaf)
+                events += (seq, tenant_no, no, version, id_bytes(event.id), event.type, sealed[0])
+                if payload is not None:
+                    payloads += (seq, salt, payload)
+                version += 1
+                seq += 1
+            heads[stream] = (no, version, leaf)
+        self.heads.update(heads)
+        self.created += created
+        self.leaves += leaves
+        self._events += events
+        self._payloads += payloads
+        for _, _, new_events, views in batch:
+            self._ids.update([event.id for event in new_events])
+            for view, key, row in views:
+                self._views[view, key] = row  # within one commit only the last row of a key can ever be seen
+        return Appended(first, seq - self._base - 1, {stream: head[1] for stream, head in heads.items()})
+
+    def _salt(self) -> bytes:
+        """32 fresh random bytes; asked of the operating system for many events at a time."""
+        if not self._salts:
+            pool = os.urandom(32 * 64)
+            self._salts = [pool[at : at + 32] for at in range(0, len(pool), 32)]
+        return self._salts.pop()
+
+    def holds_one_of(self, batch: Batch) -> bool:
+        """Whether an event id of the batch was added before."""
+        return any(event.id in self._ids for _, _, events, _ in batch for event in events)
+
+    def write(self, con: sqlite3.Connection, frontier: Frontier) -> Frontier:
+        """Write everything that was added, inside the caller's transaction; returns the tree's new frontier."""
+        if not self.leaves:
+            return frontier
+        tenant_no = self._tenant_no
+        known = len(self.heads) - len(self.created)
+        if self.created:
+            con.executemany(
+                "INSERT INTO streams (no, tenant, name, version, last_leaf) VALUES (?,?,?,?,?)",
+                [(self.heads[name][0], tenant_no, name, *self.heads[name][1:]) for name in self.created],
+            )
+        if known:
+            made = set(self.created)
+            con.executemany(
+                "UPDATE streams SET version = ?, last_leaf = ? WHERE no = ?",
+                [(head[1], head[2], head[0]) for name, head in self.heads.items() if name not in made],
+            )
+        _insert_rows(con, _INSERT_EVENTS, self._events, len(_EVENT_COLUMNS))
+        _insert_rows(con, _INSERT_PAYLOADS, self._payloads, len(_PAYLOAD_COLUMNS))
+        self._write_views(con)
+        grown = frontier.copy()
+        grown.extend(self.leaves)
+        con.execute(
+            "UPDATE tree_state SET size = ?, frontier = ? WHERE tenant = ?",
+            (grown.size, grown.to_bytes(), tenant_no),
+        )
+        return grown
+
+    def _write_views(self, con: sqlite3.Connection) -> None:
+        rows: dict[str, list[Any]] = {}
+        for (name, key), row in self._views.items():
+            if row is None:
+                con.execute(_DELETE_VIEW[name], (self._tenant_no, *key))
+            else:
+                values = rows.setdefault(name, [])
+                values += (self._tenant_no, *key)
+                values += [row[column] for column in VIEWS[name].columns]
+        for name, values in rows.items():
+            shape = VIEWS[name]
+            _insert_rows(con, _UPSERT_VIEW[name], values, 1 + len(shape.key) + len(shape.columns))
+
+
+def _insert_rows(con: sqlite3.Connection, statements: dict[int, str], values: list[Any], width: int) -> None:
+    at, end = 0, len(values)
+    for rows in _CHUNKS:
+        step = rows * width
+        while end - at >= step:
+            con.execute(statements[rows], values[at : at + step])
+            at += step

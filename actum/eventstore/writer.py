@@ -1,0 +1,108 @@
+"""The one writer thread of a store: takes everything that waits, commits it together, answers each caller.
+
+There is no timer: a lone append is committed at once, and while it is being committed others gather.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+
+from actum.errors import StoreRefused
+from actum.eventstore.protocol import Appended, Batch
+
+__all__ = ["Answer", "GroupWriter", "deliver"]
+
+log = logging.getLogger("actum.eventstore")
+
+Answer = Appended | Exception
+Commit = Callable[[list[Batch]], list[Answer]]
+_Item = tuple[Batch, int, Callable[[Answer], None]]
+
+GROUP_EVENTS = 2_000
+"""Events in one commit at the most: keeps a commit, and the wait of the next caller, short."""
+
+
+class GroupWriter:
+    """Runs `commit` on groups of batches in a thread of its own, in the order in which they came.
+
+    `commit` gets a list of batches and returns one answer for each; a conflict in one must not touch the others.
+    If it raises, every batch of the group gets that error as its answer.
+    """
+
+    def __init__(self, name: str, commit: Commit) -> None:
+        self._commit = commit
+        self._name = name
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"actum-writer {name}", daemon=True)
+        self._thread.start()
+
+    def append(self, batch: Batch) -> Appended:
+        """Give the batch in and wait for its answer. From a `done` callback that would be for ever: it is refused."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("append() inside a done callback would wait for itself; use append_soon() there")
+        answered: Future[Answer] = Future()
+        self.append_soon(batch, answered.set_result)
+        answer = answered.result()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
+        """Give the batch in. What is no batch at all raises `TypeError` here, in the thread that made the mistake."""
+        size = sum([len(append[2]) for append in batch])
+        with self._lock:  # so that nothing can slip in behind the end mark and never be answered
+            if not self._closed:
+                self._queue.put((batch, size, done))
+                return
+        deliver(done, StoreRefused(self._name, "the store is closed; nothing was written"))
+
+    def close(self) -> None:
+        """Commit what waits, then end the thread; whoever closes, also as the second, returns after that."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        get, get_nowait = self._queue.get, self._queue.get_nowait
+        ended = False
+        while not ended:
+            item = get()
+            group: list[_Item] = []
+            events = 0
+            while item is not None:
+                group.append(item)
+                events += item[1]
+                if events >= GROUP_EVENTS:
+                    break
+                try:
+                    item = get_nowait()
+                except Empty:
+                    break
+            ended = item is None
+            if group:
+                self._answer(group)
+
+    def _answer(self, group: list[_Item]) -> None:
+        try:
+            answers = self._commit([batch for batch, _, _ in group])
+        except Exception as exc:  # noqa: BLE001 - whatever happened is the callers' answer, never lost
+            answers = [exc] * len(group)
+        for (_, _, done), answer in zip(group, answers, strict=True):
+            deliver(done, answer)
+
+
+def deliver(done: Callable[[Answer], None], answer: Answer) -> None:
+    """Call back with the answer. An error of the callback is logged: it is the caller's, and others wait for theirs."""
+    try:
+        done(answer)
+    except Exception:
+        log.exception("a caller's answer could not be delivered")

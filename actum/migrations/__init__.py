@@ -1,0 +1,12 @@
+"""The schema's history, as Alembic revisions: one for all SQL backends, expand before contract.
+
+This module itself imports nothing heavy, so that opening a store can look at the revision cheaply.
+"""
+
+from typing import Final
+
+__all__ = ["HEAD", "REVISIONS"]
+
+REVISIONS: Final = ("0001",)
+"""Every revision, oldest first. A test holds it against the files in `versions/`."""
+HEAD: Final = REVISIONS[-1]

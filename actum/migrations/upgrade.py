@@ -1,0 +1,74 @@
+"""Bring a database to today's schema, or say how far it is."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from actum.errors import StoreRefused
+from actum.migrations import HEAD, REVISIONS
+
+__all__ = ["current_revision", "upgrade"]
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    return config
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision the database is at; None for a database without our tables."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(url: str | URL) -> tuple[str | None, str]:
+    """Run every revision the database lacks, in one transaction; returns the revision before and after.
+
+    Safe to call from several processes at once: one does it, the others wait and find it done. Raises `StoreRefused`,
+    and changes nothing, when the database is newer than this program or is no database.
+    """
+    engine = create_engine(url, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        _with_whole_transactions(engine)
+    try:
+        with engine.begin() as connection:
+            before = current_revision(connection)
+            if before is not None and before not in REVISIONS:
+                raise StoreRefused(
+                    str(url),
+                    f"was written by a newer version (schema {before}, this program knows {HEAD}); upgrade actum",
+                )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Alembic's own, about reflection on SQLite
+                command.upgrade(_config(connection), "head")
+    except DBAPIError as exc:
+        raise StoreRefused(str(url), f"cannot be upgraded: {exc.orig}; nothing was changed") from exc
+    finally:
+        engine.dispose()
+    return before, HEAD
+
+
+def _with_whole_transactions(engine: Engine) -> None:
+    """Put SQLite's schema changes into the transaction too: the driver by itself commits each one on its own.
+
+    `BEGIN IMMEDIATE` also makes two processes that create the same file take turns.
+    """
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_to_us(connection: Any, _: object) -> None:  # Any: the driver's connection
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout = 30000")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
