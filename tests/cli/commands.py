@@ -1,0 +1,41 @@
+"""Running the installed command as a person or a script does: a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Shell:
+    """A folder with a store, and the `actum` command in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *words: str, store: str = "sqlite:///actum.db", input_: str | None = None) -> Ended:
+        known = {name: value for name, value in os.environ.items() if not name.startswith("ACTUM_")}
+        known |= {"COLUMNS": "200", "PYTHONPATH": str(self.folder), "ACTUM_STORE": store, "ACTUM_PERSON": "tester"}
+        ended = subprocess.run(
+            [sys.executable, "-m", "actum", *words],
+            cwd=self.folder,
+            env=known,
+            input=input_,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)

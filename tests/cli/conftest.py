@@ -1,0 +1,59 @@
+"""A folder with workflows to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .commands import Shell
+
+WORKFLOWS = """
+from actum import Approval, step, workflow
+
+@step
+async def double(n: int) -> int:
+    return 2 * n
+
+async def forget(n: int) -> None: ...
+
+@step(compensate=forget)
+async def remember(n: int) -> int:
+    return n
+
+@step
+async def refuse(n: int) -> int:
+    raise ValueError(f"{n} will not do")
+
+@workflow
+async def twice(ctx, n: int) -> int:
+    return await double(n)
+
+@workflow
+async def never(ctx, n: int) -> int:
+    await remember(n)
+    return await refuse(n)
+
+@workflow
+async def guarded(ctx, n: int) -> int:
+    await ctx.approve(Approval("May it?", {"n": n}, "may-it", "high"))
+    return await double(n)
+
+@step(on_doubt="park")
+def deadly(n: int) -> int:
+    import os
+    os.kill(os.getpid(), 9)
+    return n
+
+@workflow
+async def once(ctx, n: int) -> int:
+    return await deadly(n)
+
+not_one = 3
+"""
+
+
+@pytest.fixture
+def actum(tmp_path: Path) -> Shell:
+    (tmp_path / "flows.py").write_text(WORKFLOWS)
+    return Shell(tmp_path)
