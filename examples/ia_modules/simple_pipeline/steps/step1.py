@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from typing import Any
+
+
+class Step1:
+    """Tidies the topic up."""
+
+    def __init__(self, name: str, config: dict[str, Any]) -> None:
+        self.name = name
+        self.config = config
+
+    async def run(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {"topic": " ".join(data["topic"].split())}
