@@ -1,0 +1,1 @@
+"""Measurements: re-runnable, medians, beside a named peer in the same run. `make bench` runs them all."""

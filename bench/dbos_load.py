@@ -1,0 +1,145 @@
+"""DBOS's side of the same workloads, with its defaults: SQLite, rollback journal, synchronous=FULL."""
+
+from __future__ import annotations
+
+import time
+
+BORN = time.perf_counter()
+
+import asyncio  # noqa: E402
+import os  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from dbos import DBOS, SetWorkflowID  # noqa: E402
+
+from bench.common import emit, measured, sqlite_bytes, word  # noqa: E402
+
+FOLDER = Path(word(2))
+FILE = FOLDER / "dbos.db"
+HOLD = os.environ.get("BENCH_HOLD") == "1"
+held = 0
+
+DBOS(
+    config={
+        "name": "bench",
+        "system_database_url": f"sqlite:///{FILE}",
+        "log_level": "ERROR",
+        "run_admin_server": False,
+        "application_version": "1",
+    }
+)
+
+
+@DBOS.step()
+async def echo(i: int) -> int:
+    return i
+
+
+@DBOS.step()
+async def gate(i: int) -> int:
+    global held
+    if HOLD:
+        held += 1
+        await asyncio.sleep(3600)
+    return i
+
+
+@DBOS.workflow()
+async def sequence(steps: int) -> int:
+    total = 0
+    for i in range(steps):
+        total += await echo(i)
+    return total
+
+
+@DBOS.workflow()
+async def fan_out(steps: int) -> int:
+    return sum(await asyncio.gather(*[echo(i) for i in range(steps)]))
+
+
+@DBOS.workflow()
+async def half_way(steps: int) -> int:
+    total = 0
+    for i in range(steps):
+        total += await (gate(i) if i == steps // 2 else echo(i))
+    return total
+
+
+@DBOS.workflow()
+async def long_run(steps: int) -> int:
+    total = 0
+    for i in range(steps):
+        total += await echo(i)
+    return total + await gate(steps)
+
+
+WORKFLOWS = {"sequence": sequence, "fan_out": fan_out, "half_way": half_way, "long_run": long_run}
+
+
+async def executions(workflow: str, count: int, at_once: int, steps: int) -> None:
+    code = WORKFLOWS[workflow]
+    await code(steps)
+    before = sqlite_bytes(FILE)
+    limit = asyncio.Semaphore(at_once)
+
+    async def one() -> None:
+        async with limit:
+            await code(steps)
+
+    with measured() as clock:
+        await asyncio.gather(*[one() for _ in range(count)])
+    done = count * steps
+    emit(
+        steps_per_s=done / clock.wall_s,
+        cpu_us_per_step=clock.cpu_s / done * 1e6,
+        bytes_per_step=(sqlite_bytes(FILE) - before) / done,
+    )
+
+
+async def hold(workflow: str, count: int, steps: int) -> None:
+    with measured() as clock:
+        for i in range(count):
+            with SetWorkflowID(f"e{i}"):
+                await DBOS.start_workflow_async(WORKFLOWS[workflow], steps)
+        while held < count:
+            await asyncio.sleep(0.005)
+    emit(written_s=clock.wall_s)
+    print("READY", flush=True)
+    await asyncio.sleep(3600)
+
+
+def recover(count: int) -> None:
+    wanted = {f"e{i}" for i in range(count)}
+    while True:
+        done = DBOS.list_workflows(status="SUCCESS", load_output=False, load_input=False)
+        if len({w.workflow_id for w in done} & wanted) == count:
+            break
+        time.sleep(0.01)
+    emit(since_start_s=time.perf_counter() - BORN)
+    print("DONE", flush=True)
+
+
+def rebuild(execution: str) -> None:
+    """The nearest that DBOS has: list the recorded steps of one workflow."""
+    took = []
+    steps = []
+    for _ in range(5):
+        with measured() as clock:
+            steps = DBOS.list_workflow_steps(execution)
+        took.append(clock.wall_s)
+    emit(rebuild_s=sorted(took)[2], events=len(steps))
+
+
+DBOS.launch()
+match word(1):
+    case "executions":
+        asyncio.run(executions(word(3), int(word(4)), int(word(5)), int(word(6))))
+    case "hold":
+        asyncio.run(hold(word(3), int(word(4)), int(word(5))))
+    case "recover":
+        recover(int(word(3)))
+    case "rebuild":
+        rebuild(word(3))
+    case other:
+        raise SystemExit(f"no workload {other!r}")
+os._exit(0)

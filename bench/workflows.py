@@ -1,0 +1,59 @@
+"""The workflows of actum's load. Steps do nothing, so that what is measured is the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from actum import Context, step, workflow
+
+HOLD = os.environ.get("BENCH_HOLD") == "1"
+held = 0
+
+
+@step
+async def echo(i: int) -> int:
+    return i
+
+
+@step
+async def gate(i: int) -> int:
+    """Hangs in the process that is going to be killed, returns in the next."""
+    global held
+    if HOLD:
+        held += 1
+        await asyncio.sleep(3600)
+    return i
+
+
+@workflow
+async def sequence(ctx: Context, steps: int) -> int:
+    total = 0
+    for i in range(steps):
+        total += await echo(i)
+    return total
+
+
+@workflow
+async def fan_out(ctx: Context, steps: int) -> int:
+    results: list[Any] = await ctx.gather(*[echo(i) for i in range(steps)])
+    return sum(results)
+
+
+@workflow
+async def half_way(ctx: Context, steps: int) -> int:
+    """`steps` steps, the middle one of which is the gate."""
+    total = 0
+    for i in range(steps):
+        total += await (gate(i) if i == steps // 2 else echo(i))
+    return total
+
+
+@workflow
+async def long_run(ctx: Context, steps: int) -> int:
+    """`steps` steps, then the gate."""
+    total = 0
+    for i in range(steps):
+        total += await echo(i)
+    return total + await gate(steps)
