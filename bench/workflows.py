@@ -18,6 +18,12 @@ async def echo(i: int) -> int:
 
 
 @step
+async def one() -> int:
+    """No input and a small result: what the bytes of a step are counted on."""
+    return 1
+
+
+@step
 async def gate(i: int) -> int:
     """Hangs in the process that is going to be killed, returns in the next."""
     global held
@@ -32,6 +38,14 @@ async def sequence(ctx: Context, steps: int) -> int:
     total = 0
     for i in range(steps):
         total += await echo(i)
+    return total
+
+
+@workflow
+async def small(ctx: Context, steps: int) -> int:
+    total = 0
+    for _ in range(steps):
+        total += await one()
     return total
 
 

@@ -22,11 +22,7 @@ def uuid7s(now_us: int, random_bits: Iterable[int]) -> list[str]:
     """One UUIDv7 of this instant for each of the random numbers, of which the low 62 bits count."""
     ms, rest = divmod(now_us, 1000)
     time = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{rest * 4096 // 1000:03x}-"
-    ids = []
-    for bits in random_bits:
-        h = f"{bits & 0x3FFFFFFFFFFFFFFF | 0x8000000000000000:016x}"
-        ids.append(f"{time}{h[:4]}-{h[4:]}")
-    return ids
+    return [f"{time}{bits >> 48 & 0x3FFF | 0x8000:04x}-{bits & 0xFFFFFFFFFFFF:012x}" for bits in random_bits]
 
 
 def foreign_id(*parts: str | int) -> str:

@@ -7,6 +7,7 @@ every commit asks SQLite whether one did, and then reads stream heads and tree a
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class SQLiteStore(SQLiteReader):
         self._size = 0
         self._next_stream = 0
         self._frontier = Frontier()
+        self._salts: list[bytes] = []
         self._writer = GroupWriter(url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
@@ -120,7 +122,9 @@ class SQLiteStore(SQLiteReader):
         committing = False
         try:
             self._refresh(con)
-            group = Group(self.tenant, self._tenant_no, self._next_stream, self._size, self._now(), self._head_of)
+            group = Group(
+                self.tenant, self._tenant_no, self._next_stream, self._size, self._now(), self._head_of, self._salt
+            )
             answers = [self._plan(group, batch) for batch in batches]
             frontier = group.write(con, self._frontier)
             committing = True
@@ -150,10 +154,10 @@ class SQLiteStore(SQLiteReader):
     def _plan(self, group: Group, batch: Batch) -> Answer:
         """Give the batch its places in the group, or say why not; other batches of the group are not touched."""
         try:
-            check_batch(batch)
-            return group.add(batch)
+            ids = check_batch(batch)
+            return group.add(batch, ids)
         except VersionConflict as conflict:
-            if group.holds_one_of(batch):  # this batch twice in one group: settle them one after the other
+            if group.holds_one_of(ids):  # this batch twice in one group: settle them one after the other
                 raise IdTaken from None
             try:
                 return self._recorded_before(batch) or conflict
@@ -184,6 +188,13 @@ class SQLiteStore(SQLiteReader):
 
     def _now(self) -> str:
         return to_text(self._clock())
+
+    def _salt(self) -> bytes:
+        """32 fresh random bytes; asked of the operating system for many events at a time."""
+        if not self._salts:
+            pool = os.urandom(32 * 512)
+            self._salts = [pool[at : at + 32] for at in range(0, len(pool), 32)]
+        return self._salts.pop()
 
     def _refresh(self, con: sqlite3.Connection) -> None:
         """Trust memory only while nobody else has committed since this connection last did."""

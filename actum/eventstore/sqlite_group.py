@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from actum.events import id_bytes, seal
+from actum.events import seal
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import check_expected
 from actum.eventstore.protocol import Appended, Batch
@@ -18,8 +17,8 @@ __all__ = ["Group", "Head", "IdTaken"]
 Head = tuple[int, int, bytes | None]
 """A stream's number, its version, and the leaf hash of its last event."""
 
-_CHUNKS = (128, 32, 8, 1)
-"""Rows of one INSERT: one statement of many rows lets go of the interpreter once, not once a row."""
+_CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Rows of one INSERT. Each statement lets go of the interpreter once, and may wait to get it back: few are better."""
 _EVENT_COLUMNS = ("seq", "tenant", "stream", "version", "id", "type", "header")
 _PAYLOAD_COLUMNS = ("seq", "salt", "data")
 
@@ -56,6 +55,7 @@ class Group:
         size: int,
         now: str,
         head_of: Callable[[str], Head | None],
+        salt: Callable[[], bytes],
     ) -> None:
         self._tenant = tenant
         self._tenant_no = tenant_no
@@ -64,17 +64,20 @@ class Group:
         self._size = size
         self._now = now
         self._head_of = head_of
+        self._salt = salt
         self.heads: dict[str, Head] = {}
         self.created: list[str] = []
         self.leaves: list[bytes] = []
         self._events: list[Any] = []
         self._payloads: list[Any] = []
         self._views: dict[tuple[str, tuple[str, ...]], Mapping[str, Any] | None] = {}
-        self._ids: set[str] = set()
-        self._salts: list[bytes] = []
+        self._ids: set[bytes] = set()
 
-    def add(self, batch: Batch) -> Appended:
-        """Give the batch its places. Raises `VersionConflict` or `BadInput`, and then nothing of it was added."""
+    def add(self, batch: Batch, ids: list[bytes]) -> Appended:
+        """Give the batch, whose events have these ids, its places.
+
+        Raises `VersionConflict` or `BadInput`, and then nothing of it was added.
+        """
         heads: dict[str, Head] = {}
         created: list[str] = []
         events: list[Any] = []
@@ -83,6 +86,8 @@ class Group:
         tenant, tenant_no, now = self._tenant, self._tenant_no, self._now
         first = self._size + len(self.leaves)
         seq = self._base + first
+        next_id = iter(ids).__next__
+        salt_of = self._salt
         for stream, expected, new_events, _ in batch:
             head = heads.get(stream) or self.heads.get(stream) or self._head_of(stream)
             if head is None:
@@ -92,11 +97,11 @@ class Group:
             check_expected(stream, expected, version)
             for event in new_events:
                 payload = event.payload
-                salt = None if payload is None else self._salt()
+                salt = None if payload is None else salt_of()
                 sealed = seal(event, tenant, stream, version, leaf, now, salt)
                 leaf = sealed[1]
                 leaves.append(leaf)
-                events += (seq, tenant_no, no, version, id_bytes(event.id), event.type, sealed[0])
+                events += (seq, tenant_no, no, version, next_id(), event.type, sealed[0])
                 if payload is not None:
                     payloads += (seq, salt, payload)
                 version += 1
@@ -107,22 +112,15 @@ class Group:
         self.leaves += leaves
         self._events += events
         self._payloads += payloads
-        for _, _, new_events, views in batch:
-            self._ids.update([event.id for event in new_events])
+        self._ids.update(ids)
+        for _, _, _, views in batch:
             for view, key, row in views:
                 self._views[view, key] = row  # within one commit only the last row of a key can ever be seen
         return Appended(first, seq - self._base - 1, {stream: head[1] for stream, head in heads.items()})
 
-    def _salt(self) -> bytes:
-        """32 fresh random bytes; asked of the operating system for many events at a time."""
-        if not self._salts:
-            pool = os.urandom(32 * 64)
-            self._salts = [pool[at : at + 32] for at in range(0, len(pool), 32)]
-        return self._salts.pop()
-
-    def holds_one_of(self, batch: Batch) -> bool:
-        """Whether an event id of the batch was added before."""
-        return any(event.id in self._ids for _, _, events, _ in batch for event in events)
+    def holds_one_of(self, ids: list[bytes]) -> bool:
+        """Whether one of these event ids was added before."""
+        return not self._ids.isdisjoint(ids)
 
     def write(self, con: sqlite3.Connection, frontier: Frontier) -> Frontier:
         """Write everything that was added, inside the caller's transaction; returns the tree's new frontier."""
