@@ -67,7 +67,7 @@ def test_receipt_has_all_its_cases_and_events(actum: Shell, data: Path) -> None:
 
 @pytest.mark.parametrize("format_", ["tau-bench", "tau2-bench", "xes"])
 def test_a_bad_file_imports_nothing(actum: Shell, format_: str) -> None:
-    """A truncated file, a directory, a missing one: one sentence that names it, exit code 2, an empty log."""
+    """A truncated file, a directory, a missing one: one sentence that names it, exit code 2, and no store is made."""
     (actum.folder / "cut.json").write_text('[{"task_id": 1, "rew')
     (actum.folder / "folder").mkdir()
 
@@ -75,7 +75,27 @@ def test_a_bad_file_imports_nothing(actum: Shell, format_: str) -> None:
         ended = actum("import", format_, name)
         assert ended.code == 2, ended
         assert name in ended.err
-    assert actum("events", "list", "--json").json() == {"events": []}
+    assert not (actum.folder / "actum.db").exists()
+
+
+XES = """<log><trace><string key="concept:name" value="claim-1"/>
+<event><string key="concept:name" value="pay"/><date key="time:timestamp" value="2026-03-01T09:00:00Z"/></event>
+</trace></log>"""
+
+
+def test_a_dry_run_makes_nothing_not_even_a_store(actum: Shell) -> None:
+    """`import --dry-run` says what would come, with a store or without, and leaves folder and log as they were."""
+    (actum.folder / "claims.xes").write_text(XES)
+    before = sorted(path.name for path in actum.folder.iterdir())
+
+    without = actum("import", "xes", "claims.xes", "--dry-run")
+
+    assert (without.code, without.out.strip()) == (0, "1 execution would be imported, from 1 source event")
+    assert sorted(path.name for path in actum.folder.iterdir()) == before
+    assert actum("import", "xes", "claims.xes").code == 0
+    length = len(actum("events", "list", "--json").json()["events"])
+    assert actum("import", "xes", "claims.xes", "--dry-run", "--json").json()["already_there"] == 1
+    assert len(actum("events", "list", "--json").json()["events"]) == length
 
 
 def test_metrics_without_data_say_so(actum: Shell) -> None:

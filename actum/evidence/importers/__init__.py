@@ -3,16 +3,18 @@
 from actum.evidence.importers.protocol import ForeignExecution, Importer, LeftOut, Tally
 from actum.evidence.importers.registry import IMPORTERS
 from actum.evidence.importers.report import FileReport, ImportReport
-from actum.evidence.importers.run import Progress, import_files
+from actum.evidence.importers.run import ForeignFiles, Progress, import_files, read_files
 
 __all__ = [
     "IMPORTERS",
     "FileReport",
     "ForeignExecution",
+    "ForeignFiles",
     "ImportReport",
     "Importer",
     "LeftOut",
     "Progress",
     "Tally",
     "import_files",
+    "read_files",
 ]
