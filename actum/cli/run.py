@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actum.cli.options import Json, log_of
-from actum.cli.output import console, err, print_json, say, status_text
+from actum.cli.output import console, err, how_many, print_json, say, status_text
 from actum.errors import BadInput, ExecutionFailed, ExecutionParked, WorkflowError
 
 if TYPE_CHECKING:
@@ -33,13 +33,17 @@ def run(
     input_: Annotated[str, typer.Option("--input", help="The input: JSON, @FILE, or - for stdin.")] = "null",
     id_: Annotated[str | None, typer.Option("--id", help="The execution's id; a known one is resumed.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only record the start.")] = True,
+    modules: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help="Where the file says module OLD…, its code is in NEW… here. Repeatable."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Start an execution and see it to its end. Prints its id first.
 
     When only a person's answer can move it on, the command says so and returns; `actum resume` goes on.
     """
-    code = _code(what)
+    code = _code(what, _renamed(modules or []))
     given = _input(input_)
     with log_of(writes=True) as store:
         code_ = asyncio.run(_run(store, code, given, id_, wait, json))
@@ -58,7 +62,17 @@ def resume(
     raise typer.Exit(code)
 
 
-def _code(what: str) -> Code:
+def _renamed(modules: list[str]) -> dict[str, str]:
+    renamed: dict[str, str] = {}
+    for word in modules:
+        old, _, new = word.partition("=")
+        if not all(part.isidentifier() for part in f"{old}.{new}".split(".")):
+            raise BadInput(f"--modules: {word!r} is not OLD=NEW, two names of modules")
+        renamed[old] = new
+    return renamed
+
+
+def _code(what: str, modules: dict[str, str]) -> Code:
     from actum.engine.definitions import import_target
     from actum.engine.durable import Workflow
     from actum.engine.graph import Graph
@@ -66,7 +80,9 @@ def _code(what: str) -> Code:
 
     path = Path(what)
     if path.exists() or ":" not in what or what.endswith((".json", ".yaml", ".yml")):
-        return load_graph(path)
+        return load_graph(path, modules=modules)
+    if modules:
+        raise BadInput(f"--modules is for a graph in a file, not for {what!r}")
     found = import_target(what, str(Path.cwd()))
     if isinstance(found, (Workflow, Graph)):
         return found
@@ -98,6 +114,8 @@ async def _run(store: EventStore, code: Code, given: Any, id_: str | None, wait:
 
     async with Engine(store) as engine:
         if not wait:
+            if id_ is not None and store.stream_version(f"execution/{id_}"):
+                return _tell(_known(store, id_), json)
             started = await engine.submit(code, given, id=id_)
             if not json:
                 console().print(started, markup=False)
@@ -109,6 +127,13 @@ async def _run(store: EventStore, code: Code, given: Any, id_: str | None, wait:
         with _watched(f"running {handle.id}"):
             answer = await _see_through(store, handle)
     return _tell(answer, json)
+
+
+def _known(store: EventStore, id_: str) -> dict[str, Any]:
+    """What there is to say of an execution that was there before its start was asked for again."""
+    status = store.view("executions", {"id": id_})[0]["status"]
+    say(f"{id_} is there already; nothing was started")
+    return _answer(store, id_, status, None, None)
 
 
 async def _see_through(store: EventStore, handle: Handle) -> dict[str, Any]:
@@ -157,7 +182,7 @@ def _for_people(answer: dict[str, Any]) -> None:
     import orjson
 
     out = console()
-    out.print(status_text(answer["status"]), f"[dim]· {answer['events']} events[/dim]")
+    out.print(status_text(answer["status"]), f"[dim]· {how_many(answer['events'], 'event')}[/dim]")
     if answer["error"]:
         out.print(f"{answer['error']['type']}: {answer['error']['message']}", markup=False, style="red")
     elif answer["status"] == "completed" and answer["output"] is not None:
@@ -181,7 +206,7 @@ async def _resume(store: EventStore, id_: str | None, json: bool) -> int:
 
 async def _resume_all(engine: Engine, store: EventStore, json: bool) -> int:
     handles, refused = await engine.recover()
-    with _watched(f"resuming {len(handles)} executions"):
+    with _watched(f"resuming {how_many(len(handles), 'execution')}"):
         answers = await asyncio.gather(*[_see_through(store, handle) for handle in handles])
     failed = any(answer["status"] not in ("completed", "waiting") for answer in answers) or bool(refused)
     if json:

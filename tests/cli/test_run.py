@@ -159,3 +159,30 @@ def test_listings_filter(actum: Shell) -> None:
     assert ids() == ["b", "a"]
     assert ids("--status", "failed") == ["b"]
     assert ids("--workflow", "twice") == ["a"]
+
+
+def test_asking_twice_for_a_start_starts_once(actum: Shell) -> None:
+    """`run --no-wait` of an id that is there records nothing more, says so, and answers with how that execution is."""
+    first = actum("run", "flows:twice", "--id", "a", "--input", "21", "--no-wait")
+    again = actum("run", "flows:twice", "--id", "a", "--input", "21", "--no-wait")
+
+    assert (first.code, again.code) == (0, 0), again.err
+    assert "1 event" in first.out
+    assert "1 events" not in first.out
+    assert "nothing was started" in again.err
+    assert len(actum("events", "list", "a", "--json").json()["events"]) == 1
+
+
+def test_events_are_not_cut_off_on_a_narrow_screen(actum: Shell) -> None:
+    """Types and instants stay whole, facts fold, and of a digest the beginning is shown."""
+    actum("run", "flows:twice", "--id", "a", "--input", "21")
+
+    wide = actum("events", "list", "a").out
+    narrow = actum("events", "list", "a", columns=100).out
+
+    assert "execution.completed" in wide
+    assert "execution.completed" in narrow
+    assert narrow.count("…") == wide.count("…") == 1
+    assert "definition=sha256:" in wide
+    digest = next(fact for fact in wide.split() if fact.startswith("definition="))
+    assert len(digest) == len("definition=sha256:012345…")
