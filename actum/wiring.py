@@ -13,7 +13,7 @@ from actum.eventstore import EventStore, open_store
 from actum.eventstore.sealing import origin_of, seal_log
 from actum.settings import Settings
 
-__all__ = ["open_log", "rebuild_views", "seal", "signing_key", "verifier_keys"]
+__all__ = ["is_there", "open_log", "rebuild_views", "seal", "signing_key", "verifier_keys"]
 
 rebuild_views = views.rebuild
 
@@ -21,10 +21,15 @@ rebuild_views = views.rebuild
 def open_log(settings: Settings, *, must_exist: bool = False) -> EventStore:
     """The log that the settings name. With `must_exist`, a file that is not there is refused instead of made."""
     url = settings.store
-    path = _path_of(url)
-    if must_exist and path is not None and not path.exists():
-        raise BadInput(f"there is no store at {path}; run something first, or name another with --store")
+    if must_exist and not is_there(settings):
+        raise BadInput(f"there is no store at {_path_of(url)}; run something first, or name another with --store")
     return open_store(url, settings.tenant)
+
+
+def is_there(settings: Settings) -> bool:
+    """Whether the log that the settings name is there already; one that is no file always is."""
+    path = _path_of(settings.store)
+    return path is None or path.exists()
 
 
 def signing_key(store: EventStore) -> SigningKey | None:

@@ -83,7 +83,7 @@ class _Demo:
         self._show("metrics")
         self._chapter("The proof")
         self._show("verify")
-        self._chapter("Now somebody changes one byte of the record: 950 € never happened")
+        self._chapter("Now somebody changes one byte of the record: the payment went through at once")
         copy = self._alter()
         self._show("verify", url=f"sqlite:///{copy}", expect=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,26 +56,27 @@ def list_(
         rows = [
             (
                 str(event.position),
-                event.at.replace("T", " ").rstrip("Z"),
+                event.at[:23].replace("T", " "),
                 event.stream,
                 str(event.version),
                 event.type,
-                f"{event.actor.kind}:{event.actor.ref}",
+                event.actor.ref if event.actor.kind == "person" else event.actor.kind,
                 _facts(event.facts),
             )
             for event in found
         ]
-        console().print(
-            table(
-                None, ("position", "at (UTC)", "stream", "version", "type", "actor", "facts"), rows, "position,version"
-            )
-        )
+        columns = ("position", "at (UTC)", "stream", "version", "type", "by", "facts")
+        console().print(table(None, columns, rows, right="position,version", whole="at (UTC),type"))
         if many is not None and len(found) == many:
             say(f"{many} events; more with --after {found[-1].position} or --limit")
 
 
+_DIGEST = re.compile(r"((?:hmac-)?sha256:[0-9a-f]{6})[0-9a-f]{58}")
+
+
 def _facts(facts: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in facts.items())
+    """Facts in one line; of digests the beginning, which --json has whole."""
+    return _DIGEST.sub(r"\1…", " ".join(f"{name}={value}" for name, value in facts.items()))
 
 
 def _as_json(event: RecordedEvent) -> dict[str, Any]:

@@ -1,12 +1,23 @@
-"""From an error to an exit code: one table. 0 done, 1 the answer is no, 2 wrong use, 3 the store cannot be used."""
+"""From an error to an exit code: one table, and what each code says."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from actum.errors import ActumError, BadInput, Fenced, StoreError, WorkflowError
 
-__all__ = ["DONE", "NO", "UNREACHABLE", "WRONG", "exit_code"]
+__all__ = ["DONE", "INTERRUPTED", "MEANING", "NO", "UNREACHABLE", "WRONG", "exit_code"]
 
-DONE, NO, WRONG, UNREACHABLE = 0, 1, 2, 3
+DONE, NO, WRONG, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+MEANING: Final[dict[int, str]] = {
+    DONE: "Done; or all is done that can be before a person answers.",
+    NO: "The answer is no: an execution failed or cannot go on, verification failed, the schema does not fit.",
+    WRONG: "Wrong use or bad input. Nothing was written.",
+    UNREACHABLE: "The store cannot be used: it is locked, full, read-only, damaged or of another schema.",
+    INTERRUPTED: "Interrupted from the keyboard. What was recorded is safe, and `actum resume` goes on from there.",
+}
+"""What scripts may rely on."""
 
 _TABLE: tuple[tuple[type[ActumError], int], ...] = (
     (BadInput, WRONG),

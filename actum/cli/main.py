@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from actum.cli import approvals, db, demo, events, executions, export, imports, metrics, run, verify
-from actum.cli.exits import exit_code
+from actum.cli.exits import DONE, INTERRUPTED, exit_code
 from actum.cli.options import use
 from actum.errors import ActumError
 from actum.settings import Settings
@@ -42,7 +42,9 @@ def _root(
         str | None, typer.Option(help="Which log: a store URL. Default: ACTUM_STORE, or sqlite:///actum.db.")
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose log. Default: ACTUM_TENANT, or default.")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
     given = Settings.read()
     use(replace(given, store=store or given.store, tenant=tenant or given.tenant))
@@ -59,10 +61,10 @@ def errors_as_exits() -> Iterator[None]:
         raise SystemExit(exit_code(exc)) from None
     except KeyboardInterrupt:
         typer.echo("actum: interrupted; what was recorded is safe, and `actum resume` goes on from there", err=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         sys.stderr.close()
-        raise SystemExit(0) from None
+        raise SystemExit(DONE) from None
 
 
 for _noun in (demo, run, executions, events, approvals, imports, metrics, verify, export, db):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actum.cli.metrics_units import how_many, ratio, seconds
+from actum.cli.metrics_units import ratio, seconds
+from actum.cli.output import how_many
 from actum.metrics import Metric
 
 __all__ = ["note_on"]

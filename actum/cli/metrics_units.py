@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from actum.cli.output import how_many
 from actum.metrics import Metric
 
-__all__ = ["NO_DATA", "count_of", "how_many", "interval_of", "ratio", "seconds", "value_of"]
+__all__ = ["NO_DATA", "count_of", "interval_of", "ratio", "seconds", "value_of"]
 
 NO_DATA = "no data"
 
@@ -18,11 +19,6 @@ def ratio(share: float) -> str:
         if float(text) not in (0.0, 1.0) or share in (0.0, 1.0):
             return text
     return "> 0" if share < 0.5 else "< 1"
-
-
-def how_many(number: int, noun: str, plural: str = "") -> str:
-    """`1 task`, `1,200 tasks`, `0 retries`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def seconds(value_s: float) -> str:

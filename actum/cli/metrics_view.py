@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from actum.cli.metrics_notes import note_on
-from actum.cli.metrics_units import NO_DATA, count_of, how_many, interval_of, value_of
+from actum.cli.metrics_units import NO_DATA, count_of, interval_of, value_of
+from actum.cli.output import how_many
 from actum.metrics import METRICS, Metric
 
 __all__ = ["render", "render_explain"]
@@ -180,8 +181,10 @@ def _print_times(times: dict[str, dict[str, Any]], console: Console) -> None:
     needed = sum(max(len(_cell(value, key)) for key in _PERCENTILES) + _GAP for *_, value in columns) + _LEAST_COLUMN
     for together in [columns] if needed <= console.width else [[column] for column in columns]:
         console.print(_times_table(together))
-    notes = [(letters, note_on(METRICS[name], value)) for name in times for _, letters, value in columns]
-    _print_notes(list(dict.fromkeys(notes)), console)
+    said: dict[str, list[str]] = {}  # what is true of several kinds of time is said once
+    for _, letters, value in columns:
+        said.setdefault(note_on(METRICS["workflow_completion_time"], value), []).append(letters)
+    _print_notes([(", ".join(named), note) for note, named in said.items()], console)
 
 
 def _times_table(columns: list[tuple[str, str, dict[str, Any]]]) -> Table:

@@ -14,7 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["STATUS_STYLE", "console", "duration", "err", "print_json", "progress", "say", "status_text", "table"]
+__all__ = [
+    "STATUS_STYLE",
+    "console",
+    "duration",
+    "err",
+    "how_many",
+    "print_json",
+    "progress",
+    "say",
+    "status_text",
+    "table",
+]
 
 STATUS_STYLE = {
     "completed": "green",
@@ -58,12 +69,27 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str | Text]], right: str = "") -> Table:
-    """A plain table; columns named in `right` (comma separated) are aligned to the right."""
+def table(
+    title: str | None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | Text]],
+    right: str = "",
+    whole: str = "",
+) -> Table:
+    """A plain table. Columns named in `right` (comma separated) are aligned to the right.
+
+    Where the screen is narrow columns fold, all but those named in `whole`; nothing is cut off.
+    """
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    to_right = set(right.split(","))
+    to_right, unfolded = set(right.split(",")), set(whole.split(","))
     for column in columns:
-        made.add_column(column, justify="right" if column in to_right else "left", header_style="dim")
+        made.add_column(
+            column,
+            justify="right" if column in to_right else "left",
+            header_style="dim",
+            overflow="fold",
+            no_wrap=column in unfolded,
+        )
     for row in rows:
         made.add_row(*row)
     return made
@@ -71,6 +97,11 @@ def table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str
 
 def status_text(status: str) -> Text:
     return Text(status, style=STATUS_STYLE.get(status, ""))
+
+
+def how_many(number: int, noun: str, plural: str = "") -> str:
+    """`1 task`, `1,200 tasks`, `0 retries`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def duration(us: int | None) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "LABELS",
     "METRICS",
     "NO_VALUE",
+    "OURS",
     "OUTCOMES",
     "TOOL_EDGES_US",
     "VERDICTS",
@@ -65,7 +66,15 @@ class Metric(NamedTuple):
     valid: str
     labels: tuple[Label, ...]
     """What it can be split by; a group of any other label leaves it out."""
+    no_data: str
+    """When it has no value, in words. It is then null in JSON and absent from what exporters send."""
+    source: str
+    """Where formula or method come from; OURS is a definition of this project."""
 
+
+OURS: Final = "ours"
+_NONE_ENDED: Final = "no execution ended"
+_NONE_JUDGED: Final = "no execution ended but those a user cancelled, and none is past its deadline"
 
 _ALL_RUNS: tuple[Label, ...] = ("workflow",)
 _BY_OUTCOME: tuple[Label, ...] = ("workflow", "outcome")
@@ -79,8 +88,10 @@ _METRICS: tuple[Metric, ...] = (
         "ratio",
         "success / (success + failure + timeout + cancelled by the system + unknown past its deadline)",
         "executions that succeeded",
-        "executions that ended, without those a user cancelled",
+        "executions that ended or are past their deadline, without those a user cancelled",
         _ALL_RUNS,
+        _NONE_JUDGED,
+        OURS,
     ),
     Metric(
         "clean_success_rate",
@@ -92,6 +103,8 @@ _METRICS: tuple[Metric, ...] = (
         "executions that succeeded at the first try, untouched",
         "as for the success rate",
         _ALL_RUNS,
+        _NONE_JUDGED,
+        OURS,
     ),
     Metric(
         "compensation_rate",
@@ -103,6 +116,8 @@ _METRICS: tuple[Metric, ...] = (
         "executions that undid something",
         "executions that ended",
         _BY_OUTCOME,
+        _NONE_ENDED,
+        OURS,
     ),
     Metric(
         "compensation_success_rate",
@@ -114,6 +129,8 @@ _METRICS: tuple[Metric, ...] = (
         "compensations that completed",
         "compensations that closed",
         _ALL_RUNS,
+        "no compensation closed",
+        OURS,
     ),
     Metric(
         "step_compensation_rate",
@@ -125,6 +142,8 @@ _METRICS: tuple[Metric, ...] = (
         "steps that were undone",
         "steps that completed",
         _BY_OUTCOME,
+        "no execution that ended had completed a step",
+        OURS,
     ),
     Metric(
         "human_intervention_rate",
@@ -136,6 +155,8 @@ _METRICS: tuple[Metric, ...] = (
         "executions a person stepped into unplanned",
         "executions that ended",
         _BY_OUTCOME,
+        _NONE_ENDED,
+        OURS,
     ),
     Metric(
         "model_accuracy",
@@ -146,6 +167,8 @@ _METRICS: tuple[Metric, ...] = (
         "correct / judged decisions, by the decision's time; human over deterministic over model, later over earlier; "
         "labels sampled at random or by census only",
         *("decisions judged correct", "decisions judged", ("workflow", "model")),
+        "no decision was judged from a random sample or a census",
+        OURS,
     ),
     Metric(
         "pass_confidence",
@@ -157,6 +180,9 @@ _METRICS: tuple[Metric, ...] = (
         "k: executions that succeeded",
         "n: the denominator of the success rate",
         _ALL_RUNS,
+        _NONE_JUDGED,
+        "posterior of a binomial rate under the Jeffreys prior; see Brown, Cai and DasGupta, Interval Estimation for a "
+        "Binomial Proportion, Statistical Science 16 (2001)",
     ),
     Metric(
         "pass_hat_k",
@@ -168,6 +194,8 @@ _METRICS: tuple[Metric, ...] = (
         "trials that passed",
         "trials of tasks",
         _ALL_RUNS,
+        "no execution names its task; for one k: no task has so many trials",
+        "tau-bench, arXiv:2406.12045, section 3",
     ),
     Metric(
         "pass_at_k",
@@ -179,6 +207,8 @@ _METRICS: tuple[Metric, ...] = (
         "trials that passed",
         "trials of tasks",
         _ALL_RUNS,
+        "no execution names its task; for one k: no task has so many trials",
+        "Chen et al., arXiv:2107.03374, section 2.1",
     ),
     Metric(
         "tool_error_rate",
@@ -188,6 +218,8 @@ _METRICS: tuple[Metric, ...] = (
         "ratio",
         "tool attempts that ended in failure or timeout / tool attempts that ended; `good` counts the errors",
         *("tool attempts that failed or timed out", "tool attempts that ended", ("workflow", "tool")),
+        "no tool attempt ended",
+        OURS,
     ),
     Metric(
         "tool_call_latency",
@@ -197,6 +229,8 @@ _METRICS: tuple[Metric, ...] = (
         "s",
         "duration of every tool attempt, whatever its outcome; percentiles by nearest rank",
         *("", "tool attempts whose duration is known", ("workflow", "tool", "outcome")),
+        "no tool attempt ended whose duration is known",
+        "nearest rank: the value at rank ⌈p·n/100⌉; over 10,000 values an OpenTelemetry exponential histogram, scale 5",
     ),
     Metric(
         "workflow_completion_time",
@@ -207,8 +241,10 @@ _METRICS: tuple[Metric, ...] = (
         "execution.started to its end, without what users cancelled; successes, failures and active time also apart; "
         "percentiles by nearest rank",
         "",
-        "executions that ended and whose duration is known",
+        "executions that ended, but those a user cancelled, and whose duration is known",
         _BY_OUTCOME,
+        "no execution ended but those a user cancelled, or their durations are unknown",
+        "percentiles as for the tool call latency",
     ),
     Metric(
         "mean_time_to_error",
@@ -218,6 +254,8 @@ _METRICS: tuple[Metric, ...] = (
         "s",
         "exposure / failed executions; exposure runs from the first event to the end of the window or the last event",
         *("failed executions", "executions in the denominator of the success rate", ("workflow", "error_type")),
+        "no execution failed (then only the lower bound is given), or no times are known",
+        "exact Poisson interval, Garwood 1936",
     ),
     Metric(
         "retry_success_rate",
@@ -227,6 +265,8 @@ _METRICS: tuple[Metric, ...] = (
         "ratio",
         "operations that failed, were retried and completed / operations that failed, were retried and closed",
         *("retried operations that completed", "retried operations that closed", ("workflow", "tool", "error_type")),
+        "no retried operation closed",
+        OURS,
     ),
     Metric(
         "in_flight",
@@ -238,6 +278,8 @@ _METRICS: tuple[Metric, ...] = (
         "",
         "executions begun and not ended",
         _ALL_RUNS,
+        "never: none is 0; the age of the oldest is null when none is in flight or no times are known",
+        OURS,
     ),
     Metric(
         "cost_per_success",
@@ -249,6 +291,8 @@ _METRICS: tuple[Metric, ...] = (
         "cost in nano-dollars",
         "successes of known cost",
         _ALL_RUNS,
+        "no execution of known cost succeeded",
+        OURS,
     ),
     Metric(
         "tokens_per_execution",
@@ -260,6 +304,8 @@ _METRICS: tuple[Metric, ...] = (
         "tokens",
         "ended executions of known use",
         _BY_OUTCOME,
+        "no execution ended whose tokens are known",
+        OURS,
     ),
     Metric(
         "plan_churn",
@@ -271,6 +317,8 @@ _METRICS: tuple[Metric, ...] = (
         "retries",
         "executions that ended",
         _BY_OUTCOME,
+        _NONE_ENDED,
+        OURS,
     ),
 )
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _METRICS}

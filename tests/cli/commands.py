@@ -25,9 +25,16 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *words: str, store: str = "sqlite:///actum.db", input_: str | None = None) -> Ended:
+    def __call__(
+        self, *words: str, store: str = "sqlite:///actum.db", input_: str | None = None, columns: int = 200
+    ) -> Ended:
         known = {name: value for name, value in os.environ.items() if not name.startswith("ACTUM_")}
-        known |= {"COLUMNS": "200", "PYTHONPATH": str(self.folder), "ACTUM_STORE": store, "ACTUM_PERSON": "tester"}
+        known |= {
+            "COLUMNS": str(columns),
+            "PYTHONPATH": str(self.folder),
+            "ACTUM_STORE": store,
+            "ACTUM_PERSON": "tester",
+        }
         ended = subprocess.run(
             [sys.executable, "-m", "actum", *words],
             cwd=self.folder,

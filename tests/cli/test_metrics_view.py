@@ -55,7 +55,7 @@ def test_times_are_in_seconds_to_the_millisecond(log: Log) -> None:
     assert "24.524 s" in line(text, "p50")
     assert "0.450 ms" in line(text, "p50")
     assert "2,080,457.537 s" in line(text, "p50")
-    assert "WCT: by nearest rank" in text
+    assert "TCL, WCT, WCT successes, WCT failures: by nearest rank" in text
 
 
 def test_no_data_is_spelled_out() -> None:

@@ -52,7 +52,7 @@ def samples(text: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 def test_the_exposition_is_the_golden_one() -> None:
-    """Byte for byte. After an intended change, write the new one with `python tests/exporters/test_prometheus.py`."""
+    """Byte for byte. After an intended change, write the new one with `make golden`."""
     assert PrometheusText().render(reports()).decode() == GOLDEN.read_text("utf-8")
 
 

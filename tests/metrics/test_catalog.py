@@ -22,6 +22,7 @@ from actum.metrics import (
 )
 from actum.metrics.fold import _HANDLERS as HANDLERS
 from actum.metrics.fold import NOTED_TYPES
+from actum.metrics.snapshot import _RATIOS as RATIOS
 
 
 def test_closed_lists_are_those_of_the_events() -> None:
@@ -45,6 +46,8 @@ def test_every_metric_says_what_it_is() -> None:
         assert metric.title
         assert metric.unit
         assert metric.formula
+        assert metric.no_data
+        assert metric.source
         assert set(metric.labels) <= set(LABELS)
         if metric.kind == "rate":
             assert metric.good
@@ -55,6 +58,13 @@ def test_the_nine_are_there() -> None:
     """The nine metrics of the specification are found by their letters."""
     for letters in ("SR", "CR", "PC", "HIR", "MA", "TCL", "WCT", "MTTE", "RSR"):
         assert check_metric(letters).letters == letters
+
+
+def test_every_series_names_the_metrics_it_serves() -> None:
+    """A series is of metrics that exist, and a ratio is sent under the name of the metric it is computed from."""
+    for series in SERIES.values():
+        assert set(series.of) <= set(METRICS), series.name
+    assert {name: SERIES[name].of for name in RATIOS} == {name: (metric,) for name, metric in RATIOS.items()}
 
 
 def test_no_two_series_share_a_name() -> None:
