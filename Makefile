@@ -1,10 +1,10 @@
-# Five verbs. `make demo` and `make test` set up everything they need, on a machine with Python 3.11 and nothing else.
+# `make demo` and `make test` set up everything they need, on a machine with Python 3.11 and nothing else.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 READY   = $(VENV)/.ready
 
-.PHONY: demo test check bench golden clean
+.PHONY: demo test check bench golden docs picture clean
 
 demo: $(READY)           ## a pipeline that fails, is killed, resumed, undone, measured and proved: under a minute
 	@$(BIN)/actum demo
@@ -23,8 +23,15 @@ bench: $(READY)          ## measure, beside DBOS; writes bench/results/ and the 
 	$(BIN)/pip install --quiet --constraint constraints.txt ".[bench]"
 	$(BIN)/python -m bench.run
 
-golden: $(READY)         ## add golden files for new event versions; never changes one
+golden: $(READY)         ## add golden files for new event versions, never changing one; renew the golden exposition
 	$(BIN)/python tests/golden/make.py
+	$(BIN)/python -m tests.exporters.test_prometheus
+
+docs: $(READY)           ## write docs/reference/ from the code it is about
+	$(BIN)/python docs/reference/make.py
+
+picture: $(READY)        ## make docs/demo.svg from what `actum demo` prints now
+	$(BIN)/python docs/picture.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
