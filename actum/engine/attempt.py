@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from contextvars import ContextVar, copy_context
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -50,8 +50,11 @@ class Ended(NamedTuple):
     timed_out: bool = False
 
 
-@lru_cache(maxsize=4096)
 def _is_async(fn: Callable[..., Any]) -> bool:
+    # Not remembered by function: there are callables that have no hash, and closures that hold much.
+    code = getattr(fn, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:  # nearly always, and ten times as fast
+        return True
     return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None))  # noqa: B004
 
 

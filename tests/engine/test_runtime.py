@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +151,38 @@ def test_any_function_can_be_a_step(store: EventStore) -> None:
 
     assert run(store, flow) == [8, 2]
     assert "step.completed other#0" in history(store)
+
+
+@dataclass
+class Fetch:
+    """A callable that cannot be hashed, as no dataclass can."""
+
+    url: str
+
+    def __call__(self) -> str:
+        return self.url
+
+
+@dataclass
+class FetchLater(Fetch):
+    async def __call__(self) -> str:  # type: ignore[override]
+        return self.url
+
+
+@pytest.mark.parametrize("kind", [Fetch, FetchLater])
+def test_any_callable_can_be_a_step(store: EventStore, kind: type[Fetch]) -> None:
+    """An object with a `__call__` will do, and the engine lets go of it when the step has run."""
+    called: list[weakref.ref[Fetch]] = []
+
+    @workflow
+    async def flow(ctx: Any) -> Any:
+        fetch = kind("here")
+        called.append(weakref.ref(fetch))
+        return await ctx.step("fetch", fetch)
+
+    assert run(store, flow) == "here"
+    gc.collect()
+    assert [ref() for ref in called] == [None]
 
 
 @pytest.mark.parametrize("kind", ["async", "thread"])
