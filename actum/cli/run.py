@@ -86,8 +86,7 @@ def _code(what: str, modules: dict[str, str]) -> Code:
     found = import_target(what, str(Path.cwd()))
     if isinstance(found, (Workflow, Graph)):
         return found
-    kinds = f"it is a {type(found).__name__}"
-    raise BadInput(f"{what!r} is neither a @workflow nor a Graph: {kinds}")
+    raise BadInput(f"{what!r} is neither a @workflow nor a Graph; its type is {type(found).__name__}")
 
 
 def _input(text: str) -> Any:

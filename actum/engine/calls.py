@@ -60,7 +60,12 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A question to people. `context` is what they are shown, together with the title, and bound to."""
+    """A question to people. `context` is what they are shown, together with the title, and bound to.
+
+    `name` is what the answer is given for, as in `actum approvals approve ID NAME`. `severity` and `policy` are
+    recorded for whoever decides; nothing depends on them yet. When the deadline passes, silence is no; it counts from
+    the asking, in seconds or as text such as `"4h"`, which `ctx.approve` understands.
+    """
 
     title: str
     context: Any = None

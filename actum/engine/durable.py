@@ -182,6 +182,8 @@ def step(
       under the same idempotency key, ask `verify` (called with the step's arguments; a result other than None
       counts as the step's), or `"park"` the execution until a person decides.
     - `tool`: the step is a call of this tool, and its attempts count in the tool metrics.
+
+    Raises `BadInput` for a name with `/` or `#` in it, and for a duration or a retry that is none.
     """
 
     def wrap(function: Callable[P, R]) -> Step[P, R]:
@@ -281,19 +283,27 @@ def workflow(fn: Callable[..., Awaitable[Any]], /) -> Workflow: ...
 @overload
 def workflow(*, name: str | None = None) -> Callable[[Callable[..., Awaitable[Any]]], Workflow]: ...
 def workflow(fn: Any = None, /, *, name: str | None = None) -> Any:
-    """Make an async function, whose first parameter is `ctx`, a durable workflow."""
+    """Make an async function, whose first parameter is `ctx`, a durable workflow.
+
+    Behind `ctx`, one parameter takes the whole input; several take a JSON object with their names. What is annotated
+    as a dataclass or a pydantic model is made into one. Inside, only steps, other coroutines of the workflow and what
+    `ctx` gives may be awaited; anything else ends the execution with `ForeignAwait`. `name` is what executions are
+    listed and found under; by default the function's. Raises `BadInput` for what is no async function.
+    """
     return Workflow(fn, name) if fn is not None else lambda function: Workflow(function, name)
 
 
 class Context:
-    """What a workflow may do beside calling steps. Everything here is recorded and comes out the same on replay."""
+    """What a workflow may do beside calling steps. Everything here is recorded and comes out the same on replay.
+
+    `execution` is the id of the execution that runs.
+    """
 
     __slots__ = ("_driver", "execution")
 
     def __init__(self, driver: Driver, execution: str) -> None:
         self._driver = driver
         self.execution = execution
-        """The id of this execution."""
 
     def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Pending:
         """Call any function as a step of this name, without a decorator: `await ctx.step("fetch", fetch, url)`."""

@@ -205,8 +205,21 @@ class Graph:
     ) -> Graph:
         """With one more step; the first one added is where the graph starts.
 
-        `run` and `compensate` are functions, classes or `"module:name"`; see `graph_steps` for how they are
-        called. `retry` is the number of attempts after the first, or a `Retry`.
+        - `run`, `compensate`, `verify`: a function, a class, or `"module:name"`. A function gets the inputs by name
+          when it has parameters of these names, else the data as one dict; a class is made with `name` and `config`,
+          and its `execute` or `run` gets the data. Data is the workflow's input, overlaid by the outputs so far and
+          by this step's inputs. Compensating code gets the output of the step it undoes.
+        - `inputs`: plain values or references such as `"{{ fetch.rows }}"`; those named in `optional_inputs` are left
+          out when what they refer to does not exist.
+        - `input_schema`, `output_schema`: JSON Schema; what does not fit fails the step.
+        - `retry`: attempts after the first, or a `Retry`; `timeout` is of one attempt: seconds, or `"30s"`.
+        - `on_error`: `fail`, `continue`, `fallback` (then `fallback` names the step) or `compensate`.
+        - `join`: waits for `"all"` transitions into it, starts with `"any"` first one, or with so many.
+        - `max_visits`: how often it may start in one execution; a cycle needs one.
+        - `on_doubt`, `verify`, `tool`: as for `step`.
+
+        Raises `BadInput` (`DefinitionError` names the place) for what cannot be meant; what concerns several steps
+        is found when the graph is first used.
         """
         place = self.place / "steps" / len(self.steps)
         try:

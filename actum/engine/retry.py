@@ -29,7 +29,7 @@ class Retry:
     `jitter` (0 to 1) shortens the wait by a random share of up to that much, so that many failed steps do not
     come back at the same instant. `on` limits retries to these error types; empty means every error except those
     in `never`. Both hold class names, and the name of a base class stands for all below it. Time-outs are retried
-    like errors, as `TimeoutError`.
+    like errors, as `TimeoutError`. Raises `BadInput`, naming the field, for a value outside its range.
     """
 
     attempts: int = 1

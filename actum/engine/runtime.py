@@ -37,7 +37,7 @@ _DECISIONS = ("approval.granted", "approval.rejected", "execution.claimed")
 
 
 class Handle:
-    """An execution that was started or resumed."""
+    """An execution that was started or resumed; `id` is its id."""
 
     def __init__(self, id_: str, ended: asyncio.Future[Any], asking: asyncio.Event) -> None:
         self.id = id_
@@ -72,6 +72,11 @@ class Engine:
 
     Use it from one event loop, as `async with Engine(store) as engine:`. Leaving lets go of what still runs; it is
     finished by the next `recover()` or `resume()`, here or in another process.
+
+    - `worker`: the name under which it owns executions; by default one that nobody has.
+    - `world`: clock, chance and ids, for tests that bring their own.
+    - `owners`: who says whether another worker is alive; by default lock files beside a store that is a file.
+    - `max_threads`: how many steps that are plain functions run at the same time.
     """
 
     def __init__(
@@ -183,7 +188,8 @@ class Engine:
     async def resume(self, id_: str) -> Handle:
         """Finish an execution that a dead process left, or that is parked. One that has ended gives its result.
 
-        Raises `UnknownExecution`, `OwnedElsewhere`, `NoCode` or `ReplayDiverged`; then it is left as it is.
+        Raises `UnknownExecution`, `OwnedElsewhere`, `NoCode`, `ReplayDiverged`, or `BadInput` for an imported one,
+        which ran elsewhere; then it is left as it is.
         """
         if id_ in self._runs:
             return _handle(self._runs[id_])
@@ -235,11 +241,15 @@ class Engine:
         return handles, refused
 
     async def approve(self, id_: str, approval: str, *, by: str, comment: str = "") -> None:
-        """Grant a question of an execution. Raises `UnknownExecution` or `NotWaiting`, and then nothing is written."""
+        """Grant a question of an execution, as the person `by`.
+
+        Raises `UnknownExecution`, `NotWaiting`, or `BadInput` for a name or a comment that cannot be recorded; then
+        nothing is written.
+        """
         self._answer(id_, approval, True, by, comment)
 
     async def reject(self, id_: str, approval: str, *, by: str, comment: str = "") -> None:
-        """Answer no. Raises like `approve`."""
+        """Answer no: the workflow gets `ApprovalRejected` where it asked. Raises like `approve`."""
         self._answer(id_, approval, False, by, comment)
 
     def _answer(self, id_: str, approval: str, granted: bool, by: str, comment: str) -> None:

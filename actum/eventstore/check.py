@@ -94,7 +94,7 @@ def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Ch
     if not kept.still:
         return Check("projections", None, "not checked: the store is being written to; check again when it rests")
     compared = compare_views(kept.views, wanted, faults)
-    return faults.check(f"all {compared} rows of the views follow from the log")
+    return faults.check(f"{compared} rows of the views: all follow from the log")
 
 
 class _Kept(NamedTuple):

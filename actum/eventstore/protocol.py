@@ -155,7 +155,12 @@ class EventStore(Protocol):
         descending: bool = False,
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Rows of a view whose columns equal `where` (a tuple means: one of these); keys and columns in one dict."""
+        """Rows of a view whose columns equal `where` (a tuple means: one of these); keys and columns in one dict.
+
+        Views are `executions` (id, workflow, definition, kind, status, waiting_for, owner, started_at, ended_at,
+        wake_us, error_type) and `approvals` (execution, approval, workflow, status, severity, requested_at, deadline,
+        version). Raises `BadInput` for another view or column, with the nearest one there is.
+        """
 
     def tree(self) -> TreeState:
         """The tree state committed with the last append."""

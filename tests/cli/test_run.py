@@ -59,7 +59,7 @@ def test_wrong_use_is_two_and_writes_nothing(actum: Shell) -> None:
     """Bad input gets one clear sentence and exit code 2, and there is no store afterwards."""
     cases = (
         (("run", "flows:twicee", "--input", "1"), "did you mean 'twice'"),
-        (("run", "flows:not_one"), "it is a int"),
+        (("run", "flows:not_one"), "its type is int"),
         (("run", "nowhere:x"), "cannot be imported"),
         (("run", "nothing.json"), "nothing.json"),
         (("run", "flows:twice", "--input", "{"), "not JSON"),
