@@ -59,7 +59,8 @@ def table(result: dict[str, Any]) -> str:
         f"cores, a disk that syncs 4 KiB in {machine['fdatasync_4k_ms']:.2f} ms, Python {versions['python']}, "
         f"SQLite {versions['sqlite']}, DBOS {versions['dbos']} with its defaults. Ratio: how many times better. DBOS "
         "keeps the last result of a step; actum keeps every attempt, its input, a hash chain and a tree, which is what "
-        "the bytes are. A dash: it has no such operation. A figure that does not hold what it should is work to do.",
+        "the bytes are. A dash: it has no such operation. The figures to hold were set on a machine where "
+        "DBOS reached 540 to 690 steps/s in the first of these loads: here, look at the ratio first.",
     ]
     return "\n".join(lines)
 
