@@ -13,6 +13,7 @@
     │   ├── StoreUnavailable    the answer was lost: written or not, append the same events again to know
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
     │   ├── StoreDamaged        stored bytes are not what was written
+    │   ├── ArchiveDamaged      an archived file is not what was written
     │   └── CheckpointRefused   a checkpoint, its signatures or a key are not to be believed
     ├── WorkflowError
     │   ├── StepFailed          a step used up its attempts (raised inside the workflow)
@@ -181,6 +182,18 @@ class StoreDamaged(StoreError):
 
     def __str__(self) -> str:
         return f"event {self.position}: {self.problem}; run `actum verify` and keep the files as they are"
+
+
+@dataclass(eq=False)
+class ArchiveDamaged(StoreError):
+    """A file of the archive is not what was written, or does not belong to this log. Nothing was left behind."""
+
+    source: str
+    position: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: event {self.position}: {self.problem}"
 
 
 @dataclass(eq=False)

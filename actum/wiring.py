@@ -13,7 +13,7 @@ from actum.eventstore import EventStore, open_store
 from actum.eventstore.sealing import origin_of, seal_log
 from actum.settings import Settings
 
-__all__ = ["is_there", "open_log", "rebuild_views", "seal", "signing_key", "verifier_keys"]
+__all__ = ["is_there", "key_of", "open_log", "rebuild_views", "seal", "signing_key", "verifier_keys"]
 
 rebuild_views = views.rebuild
 
@@ -60,12 +60,17 @@ def seal(store: EventStore) -> Checkpoint | None:
 def verifier_keys(store: EventStore, given: Sequence[str]) -> tuple[list[VerifierKey], str]:
     """The keys to trust, and where they are from: those given (as text or in a file), else the one beside the store."""
     if given:
-        return [VerifierKey.from_text(_text_of(key)) for key in given], "given"
+        return [key_of(key) for key in given], "given"
     path = getattr(store, "path", None)
     public = None if path is None else _beside(path, store.tenant, "vkey")
     if public is None or not public.exists():
         return [], "none"
     return [VerifierKey.from_text(public.read_text().strip())], "beside the store"
+
+
+def key_of(text: str) -> VerifierKey:
+    """A verifier key, given as its text or as a file that holds it."""
+    return VerifierKey.from_text(_text_of(text))
 
 
 def _text_of(key: str) -> str:

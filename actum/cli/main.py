@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from actum.cli import approvals, db, demo, events, executions, export, imports, metrics, run, verify
+from actum.cli import approvals, archive, db, demo, events, executions, export, imports, metrics, run, verify
 from actum.cli.exits import DONE, INTERRUPTED, exit_code
 from actum.cli.options import use
 from actum.errors import ActumError
@@ -67,7 +67,7 @@ def errors_as_exits() -> Iterator[None]:
         raise SystemExit(DONE) from None
 
 
-for _noun in (demo, run, executions, events, approvals, imports, metrics, verify, export, db):
+for _noun in (demo, run, executions, events, approvals, imports, metrics, verify, export, archive, db):
     _noun.register(app)
 
 

@@ -30,14 +30,14 @@ def current() -> Settings:
 
 
 @contextmanager
-def log_of(*, writes: bool = False) -> Iterator[EventStore]:
+def log_of(*, writes: bool = False, must_exist: bool = False) -> Iterator[EventStore]:
     """The log that the command line names; signed at the end when the command writes, closed in any case.
 
-    A command that only reads does not make a store that is not there.
+    A command that only reads, or says that it must exist, does not make a store that is not there.
     """
     from actum.wiring import open_log, seal
 
-    store = open_log(current(), must_exist=not writes)
+    store = open_log(current(), must_exist=must_exist or not writes)
     try:
         yield store
         if writes:

@@ -11,7 +11,7 @@ from rich.text import Text
 from actum.cli.options import Json, log_of
 from actum.cli.output import console, print_json, progress, table
 
-__all__ = ["register"]
+__all__ = ["page", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +47,7 @@ def verify(
     if json:
         print_json(answer)
     else:
-        _page(answer)
+        page(answer)
     raise typer.Exit(1 if answer["verdict"] == "failed" else 0)
 
 
@@ -71,7 +71,8 @@ _VERDICT = {
 }
 
 
-def _page(answer: dict[str, Any]) -> None:
+def page(answer: dict[str, Any]) -> None:
+    """A verification for people."""
     out = console()
     rows = [(_MARK[check["ok"]], check["name"], check["detail"]) for check in answer["checks"]]
     out.print(table(None, ("", "check", "what was found"), rows))
@@ -81,11 +82,8 @@ def _page(answer: dict[str, Any]) -> None:
     )
     bad = answer["first_bad"]
     if bad is not None:
-        out.print(
-            f"first wrong event: position {bad['position']}, {bad['stream']} version {bad['version']}: {bad['reason']}",
-            style="red",
-            markup=False,
-        )
+        where = "" if bad["stream"] is None else f", {bad['stream']} version {bad['version']}"
+        out.print(f"first wrong event: position {bad['position']}{where}: {bad['reason']}", style="red", markup=False)
     if answer["keys"] == "beside the store":
         out.print(
             "The key was read from beside the store. Who could change the store could change it too: keep the "

@@ -38,4 +38,13 @@ class ImportDone(Facts):
     already_there: Count
 
 
-EVENTS: tuple[type[Facts], ...] = (WorkflowPublished, CheckpointSigned, ImportDone)
+class SegmentArchived(Facts):
+    """An aligned stretch of the log was copied to the archive, read back and re-hashed to `root` (hex)."""
+
+    type = "segment.archived"
+    first: Count
+    count: Count
+    root: Name
+
+
+EVENTS: tuple[type[Facts], ...] = (WorkflowPublished, CheckpointSigned, ImportDone, SegmentArchived)

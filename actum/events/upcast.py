@@ -44,6 +44,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "model.called",
         "model.returned",
         "replay.diverged",
+        "segment.archived",
         "step.completed",
         "step.failed",
         "step.in_doubt",

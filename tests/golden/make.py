@@ -34,7 +34,12 @@ TOTALS = {
     "output_tokens": 96,
 }
 ASKED = {"approval": "release", "occurrence": 0, "scope": "left"}
-STREAMS = {"workflow.": "workflow/checkout", "import.": "system/default", "checkpoint.": "system/default"}
+STREAMS = {
+    "workflow.": "workflow/checkout",
+    "import.": "system/default",
+    "checkpoint.": "system/default",
+    "segment.": "system/default",
+}
 
 
 class Example(NamedTuple):
@@ -198,6 +203,9 @@ EXAMPLES: dict[str, Example] = {
         "public",
     ),
     "checkpoint.signed": Example({"size": 3, "root": sha256(b"golden").hexdigest()}, {"note": "…"}, SYSTEM, None),
+    "segment.archived": Example(
+        {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest()}, None, SYSTEM, "checkpoint.signed"
+    ),
     "import.done": Example(
         {"format": "xes", "source": SUM, "mapping": SUM, "executions": 12, "events": 340, "already_there": 4},
         {"file": "log.xes", "left_out": []},

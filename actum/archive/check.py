@@ -1,0 +1,104 @@
+"""Proving an archive by itself, and against the log it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actum.archive.archiving import segments_of
+from actum.archive.places import ArchivePlace
+from actum.archive.segment import Segment, check_segment
+from actum.errors import ArchiveDamaged, CheckpointRefused
+from actum.events.checkpoint import VerifierKey
+from actum.eventstore import EventStore
+from actum.eventstore.verification import Bad, Check, Faults, Verification
+
+__all__ = ["check_archive"]
+
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def check_archive(
+    place: ArchivePlace,
+    tenant: str,
+    keys: Sequence[VerifierKey] = (),
+    *,
+    store: EventStore | None = None,
+    progress: Progress = _silent,
+) -> Verification:
+    """Re-hash every segment to its signed root; with the log, also that it has archived just these.
+
+    Needs nothing but the files and the keys: an auditor can run it without the log. The first wrong event is named.
+    Without keys signatures are not checked, and the check of that name says so.
+    """
+    gaps, hashes, payloads, signatures, recorded = map(
+        Faults, ("segments", "headers", "payloads", "signatures", "recorded")
+    )
+    try:
+        segments = segments_of(place, tenant)
+    except ArchiveDamaged as exc:
+        segments = []
+        gaps.at(exc.position, None, None, exc.problem)
+    total = sum(segment.count for segment in segments)
+    names = set(place.names())
+    missing = 0
+    for segment in segments:
+        beside = segment.payloads_name in names
+        try:
+            payload_file = place.fetch(segment.payloads_name) if beside else None
+            missing += check_segment(place.fetch(segment.name), keys, payload_file)
+        except CheckpointRefused as exc:
+            signatures.at(segment.first, None, None, f"the checkpoint of {segment.name}: {exc}")
+        except ArchiveDamaged as exc:
+            wrong = payloads if exc.source.endswith(segment.payloads_name) else hashes
+            wrong.at(exc.position, None, None, f"{segment.name}: {exc.problem}")
+        progress(segment.first + segment.count, total)
+    files = f"{len(segments)} segment{'' if len(segments) == 1 else 's'}"
+    if not segments and not gaps.count:
+        gaps.at(0, None, None, "there is no segment here")
+    checks = (
+        gaps.check(f"{files} without a gap, {total:,} events from position 0 on"),
+        hashes.check("every header and every column beside it gives the root that a checkpoint covers"),
+        payloads.check(
+            "every payload that is there gives the digest in its header"
+            + (f"; {missing:,} that are not personal are not here" if missing else "")
+        ),
+        signatures.check("every checkpoint is signed by a key that was given")
+        if keys
+        else Check("signatures", None, "not checked: no key was given"),
+        _against(store, segments, recorded),
+    )
+    verdict = "failed" if any(check.ok is False for check in checks) else "verified"
+    found = [f.first for f in (gaps, hashes, payloads, signatures, recorded) if f.first is not None]
+    first: Bad | None = min(found, key=lambda bad: bad.position, default=None)
+    newest = segments[-1].signed if segments else None
+    return Verification(
+        "failed" if verdict == "failed" else "verified",
+        total,
+        0 if newest is None else newest.size,
+        b"" if newest is None else newest.root,
+        checks,
+        first,
+    )
+
+
+def _against(store: EventStore | None, segments: Sequence[Segment], faults: Faults) -> Check:
+    if store is None:
+        return Check("recorded", None, "not checked: the log was not at hand")
+    there = {segment.first: segment for segment in segments}
+    known = 0
+    for event in store.read_stream(f"system/{store.tenant}"):
+        if event.type != "segment.archived":
+            continue
+        known += 1
+        segment = there.pop(event.facts["first"], None)
+        if segment is None:
+            faults.at(event.facts["first"], None, None, "the log says that this segment was archived; it is not here")
+        elif segment.root.hex() != event.facts["root"]:
+            faults.at(segment.first, None, None, "the log says that a segment with another root was archived")
+    for first in there:
+        faults.at(first, None, None, "this segment is here, but the log does not say that it was archived")
+    return faults.check(f"all {known} segments that the log says it has archived, and no other")

@@ -1,0 +1,164 @@
+"""Where an archive lies: a folder, or a bucket. A file that is there is never written again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any, Protocol
+
+from actum.errors import ArchiveDamaged, BadInput, StoreRefused
+
+__all__ = ["ArchivePlace", "Bucket", "Folder", "open_place"]
+
+
+class ArchivePlace(Protocol):
+    """Files by name, written once."""
+
+    url: str
+
+    def names(self) -> list[str]:
+        """The names of all files, in order."""
+
+    def put(self, name: str, path: Path) -> None:
+        """Keep a copy of the file under this name, durably. The same content again is no error.
+
+        Raises `ArchiveDamaged` when the name holds other content, and then nothing was written.
+        """
+
+    def fetch(self, name: str) -> Path:
+        """The file on this machine, for reading only."""
+
+
+def open_place(url: str) -> ArchivePlace:
+    """The archive at a folder's path, or at `s3://bucket/prefix` with the credentials that boto3 finds."""
+    if url.startswith("s3://"):
+        return Bucket(url)
+    if "://" in url:
+        raise BadInput(f"{url!r} is no archive: name a folder, or s3://bucket/prefix")
+    return Folder(Path(url))
+
+
+class Folder:
+    """A folder of files, made when it is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = str(path)
+        if path.exists() and not path.is_dir():
+            raise BadInput(f"{path} is a file; an archive is a folder")
+
+    def names(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        return sorted(entry.name for entry in self.path.iterdir() if entry.suffix == ".parquet")
+
+    def put(self, name: str, path: Path) -> None:
+        """Copy beside, flush, then give it the name: a name never stands for half a file."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        handle, copy = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
+        try:
+            os.fchmod(handle, 0o644)
+            with os.fdopen(handle, "wb") as target, path.open("rb") as source:
+                shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
+            try:
+                os.link(copy, self.path / name)
+            except FileExistsError:
+                if _digest(self.path / name) != _digest(path):
+                    raise _other(self.url, name) from None
+        except OSError as exc:
+            raise StoreRefused(self.url, f"cannot be written: {exc.strerror or exc}; nothing was archived") from exc
+        finally:
+            Path(copy).unlink(missing_ok=True)
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def fetch(self, name: str) -> Path:
+        path = self.path / name
+        if not path.exists():
+            raise ArchiveDamaged(self.url, 0, f"there is no file {name}")
+        return path
+
+
+class Bucket:
+    """Objects of an S3 bucket under a prefix. What was fetched lies in a temporary folder as long as this object."""
+
+    def __init__(self, url: str) -> None:
+        import boto3
+
+        self._bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
+        if not self._bucket:
+            raise BadInput(f"{url!r} names no bucket")
+        self.url = f"s3://{self._bucket}/{prefix}".rstrip("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._s3: Any = boto3.client("s3")
+        self._here = Path(tempfile.mkdtemp(prefix="actum-archive-"))
+        weakref.finalize(self, shutil.rmtree, self._here, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        pages = self._asked(
+            lambda: list(self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix))
+        )
+        found = [item["Key"].removeprefix(self._prefix) for page in pages for item in page.get("Contents", ())]
+        return sorted(name for name in found if name.endswith(".parquet") and "/" not in name)
+
+    def put(self, name: str, path: Path) -> None:
+        """One conditional request: whoever comes second is told."""
+        from botocore.exceptions import ClientError
+
+        digest = _digest(path)
+
+        def send() -> None:
+            with path.open("rb") as body:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + name,
+                    Body=body,
+                    IfNoneMatch="*",
+                    Metadata={"sha256": digest},
+                    ChecksumAlgorithm="SHA256",
+                )
+
+        try:
+            send()
+        except ClientError as exc:
+            if exc.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
+                raise self._refused(exc) from exc
+            if _digest(self.fetch(name)) != digest:
+                raise _other(self.url, name) from None
+        except Exception as exc:
+            raise self._refused(exc) from exc
+
+    def fetch(self, name: str) -> Path:
+        path = self._here / name
+        if not path.exists():
+            beside = path.with_suffix(".part")
+            self._asked(lambda: self._s3.download_file(self._bucket, self._prefix + name, str(beside)))
+            beside.rename(path)
+        return path
+
+    def _asked(self, ask: Any) -> Any:
+        try:
+            return ask()
+        except Exception as exc:
+            raise self._refused(exc) from exc
+
+    def _refused(self, exc: Exception) -> StoreRefused:
+        return StoreRefused(self.url, f"the bucket did not answer as it should: {exc}")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _other(url: str, name: str) -> ArchiveDamaged:
+    return ArchiveDamaged(url, 0, f"{name} is there with other content; nothing was written")

@@ -1,0 +1,112 @@
+"""Where an archive may lie: a folder, and S3 over real HTTP. A file that is there is never written again."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actum.archive import archive_log, check_archive
+from actum.archive.places import ArchivePlace, Bucket, Folder, open_place
+from actum.errors import ArchiveDamaged, BadInput, StoreRefused
+from actum.eventstore import EventStore
+from actum.testing.builders import KEY
+
+from .conftest import SEGMENT
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """An S3 server, and the environment in which boto3 finds it."""
+    from moto.server import ThreadedMotoServer
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    known = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+    before = {name: os.environ.get(name) for name in known}
+    os.environ.update(known)
+    import boto3
+
+    boto3.client("s3").create_bucket(
+        Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    yield "s3://evidence"
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> ArchivePlace:
+    if request.param == "folder":
+        return open_place(str(tmp_path / "archive"))
+    return open_place(f"{request.getfixturevalue('s3')}/{tmp_path.name}")
+
+
+def test_what_is_put_is_fetched(place: ArchivePlace, tmp_path: Path) -> None:
+    """Byte for byte, and listed in order."""
+    for name in ("b.parquet", "a.parquet"):
+        (tmp_path / name).write_bytes(name.encode() * 1000)
+        place.put(name, tmp_path / name)
+
+    assert place.names() == ["a.parquet", "b.parquet"]
+    assert place.fetch("b.parquet").read_bytes() == b"b.parquet" * 1000
+
+
+def test_a_name_is_written_once(place: ArchivePlace, tmp_path: Path) -> None:
+    """The same content again is fine; other content is refused, and the first stays."""
+    first, other = tmp_path / "first", tmp_path / "other"
+    first.write_bytes(b"first")
+    other.write_bytes(b"other")
+    place.put("a.parquet", first)
+    place.put("a.parquet", first)
+
+    with pytest.raises(ArchiveDamaged, match=r"a\.parquet is there with other content; nothing was written"):
+        place.put("a.parquet", other)
+    assert place.fetch("a.parquet").read_bytes() == b"first"
+
+
+def test_what_is_not_there_is_named(place: ArchivePlace) -> None:
+    """An empty place has no names, and a missing file says which."""
+    assert place.names() == []
+    with pytest.raises((ArchiveDamaged, StoreRefused)):
+        place.fetch("a.parquet")
+
+
+def test_a_log_is_archived_and_verified_there(place: ArchivePlace, log: EventStore) -> None:
+    """The whole way: written, read back, proved."""
+    archive_log(log, place, [KEY.verifier()], segment_events=SEGMENT)
+
+    assert check_archive(place, "default", [KEY.verifier()], store=log).verdict == "verified"
+
+
+def test_urls_that_name_no_archive_are_refused(tmp_path: Path) -> None:
+    """A typo is said, not made into a folder."""
+    with pytest.raises(BadInput, match="is no archive"):
+        open_place("s4://bucket")
+    with pytest.raises(BadInput, match="names no bucket"):
+        open_place("s3://")
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="is a file"):
+        Folder(tmp_path / "file")
+
+
+def test_a_bucket_that_is_not_there_is_named(s3: str, log: EventStore) -> None:
+    """One sentence, and nothing is recorded."""
+    with pytest.raises(StoreRefused, match="s3://no-such-bucket"):
+        archive_log(log, Bucket("s3://no-such-bucket"), [KEY.verifier()], segment_events=SEGMENT)
+    assert log.head() == 20
