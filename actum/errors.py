@@ -14,6 +14,11 @@
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
+    │   ├── CursorMoved         another consumer of the same name went on from there; nothing was done
+    │   ├── WrongLog            a consumer's position is not of this log
+    │   ├── LogForked           the log is not the one that was signed; nothing was signed
+    │   ├── CheckpointMoved     somebody else kept a newer checkpoint meanwhile; nothing was kept
+    │   ├── TimestampRefused    a time stamp is not to be believed
     │   └── CheckpointRefused   a checkpoint, its signatures or a key are not to be believed
     ├── WorkflowError
     │   ├── StepFailed          a step used up its attempts (raised inside the workflow)
@@ -24,6 +29,10 @@
     │   ├── ForeignAwait        a workflow awaited something that is not the engine's
     │   ├── NoCode              the code of an execution cannot be found
     │   └── OwnedElsewhere      a worker that is alive is running the execution
+    ├── TargetError
+    │   ├── TargetUnavailable   who takes events cannot take any now; the same events are given again
+    │   ├── TargetRefused       who takes events will never take this one
+    │   └── TargetGone          who took events wants no more
     └── Fenced                  another worker owns the execution now
 
 Facts are attributes, so code never parses text. HTTP statuses and exit codes are chosen by the shells.
@@ -205,6 +214,120 @@ class CheckpointRefused(StoreError):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.problem}"
+
+
+@dataclass(eq=False)
+class LogForked(StoreError):
+    """The log is not the one whose checkpoints were signed: a restored backup, a stale replica, a rewrite.
+
+    `agrees_to` is the largest signed size at which the log still gives the signed root. Nothing was signed.
+    """
+
+    url: str
+    size: int
+    signed_size: int
+    agrees_to: int
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.url}: the log has forked: {self.problem}. It agrees with what was signed up to size "
+            f"{self.agrees_to}. Nothing was signed; bring back the log that was signed, and keep this one too."
+        )
+
+
+@dataclass(eq=False)
+class CheckpointMoved(StoreError):
+    """Another sealer kept a checkpoint first. This one was not kept; read again and decide again."""
+
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: another checkpoint was kept meanwhile; this one was not"
+
+
+@dataclass(eq=False)
+class TimestampRefused(StoreError):
+    """An RFC 3161 time stamp is malformed, of something else, or not from a trusted authority."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"time stamp: {self.problem}"
+
+
+@dataclass(eq=False)
+class CursorMoved(StoreError):
+    """Another consumer of this name has gone on from there. What this one was doing was undone."""
+
+    name: str
+    expected: int
+    actual: int
+
+    def __str__(self) -> str:
+        return (
+            f"subscription {self.name!r} is at position {self.actual}, not {self.expected}: another process runs it "
+            "too; nothing was done. Run it once, or as a group of members."
+        )
+
+
+@dataclass(eq=False)
+class WrongLog(StoreError):
+    """A consumer took an event that this log does not have at that place. Nothing was taken."""
+
+    name: str
+    position: int
+    event: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"subscription {self.name!r} has taken event {self.event} at position {self.position}, where this log has "
+            f"{self.found}: it is another log, or an older copy of it was restored. Nothing was taken; bring the log "
+            "back, or start the subscription under a new name."
+        )
+
+
+# -- who takes events ----------------------------------------------------------------------------------------
+
+
+class TargetError(ActumError):
+    """Something about the system or the code that takes events from the log."""
+
+
+@dataclass(eq=False)
+class TargetUnavailable(TargetError):
+    """It cannot take any event now, which says nothing about the event. The same events are given again."""
+
+    target: str
+    problem: str
+    retry_after_s: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.target}: {self.problem}; the position was left where it was"
+
+
+@dataclass(eq=False)
+class TargetRefused(TargetError):
+    """It will never take this event, however often it is given."""
+
+    target: str
+    event: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.target} refused event {self.event}: {self.problem}"
+
+
+@dataclass(eq=False)
+class TargetGone(TargetError):
+    """It wants no more events. Nothing is sent until somebody starts the relay again."""
+
+    target: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.target} wants no more events ({self.problem}); the relay has ended where it was"
 
 
 # -- running workflows ---------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Settings"]
 
@@ -16,13 +16,22 @@ class Settings:
     tenant: str = "default"
     person: str = ""
     """Who decides at this terminal, by default: a reference, not a name."""
+    key_file: str = ""
+    """Where the key that signs checkpoints lies; beside the store's file when empty."""
+    checkpoints: str = ""
+    """Where the last checkpoint is kept apart from the log: a file, or s3://bucket/key; beside it when empty."""
+    webhook_secret: str = field(default="", repr=False)
+    """What messages to a webhook are signed with: `whsec_` and base64."""
 
     @classmethod
     def read(cls) -> Settings:
-        """From `ACTUM_STORE`, `ACTUM_TENANT`, `ACTUM_PERSON`, and the login name for the last."""
+        """From `ACTUM_STORE`, `ACTUM_TENANT`, `ACTUM_PERSON` (or the login name) and `ACTUM_WEBHOOK_SECRET`."""
         default = cls()
         return cls(
             store=os.environ.get("ACTUM_STORE") or default.store,
             tenant=os.environ.get("ACTUM_TENANT") or default.tenant,
             person=os.environ.get("ACTUM_PERSON") or os.environ.get("USER") or os.environ.get("LOGNAME") or "operator",
+            key_file=os.environ.get("ACTUM_KEY_FILE") or default.key_file,
+            checkpoints=os.environ.get("ACTUM_CHECKPOINTS") or default.checkpoints,
+            webhook_secret=os.environ.get("ACTUM_WEBHOOK_SECRET") or default.webhook_secret,
         )

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actum.engine import views
 from actum.errors import BadInput
 from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey
 from actum.eventstore import EventStore, open_store
-from actum.eventstore.sealing import origin_of, seal_log
+from actum.eventstore.check_seals import Trusted
+from actum.eventstore.sealing import Sealer
 from actum.settings import Settings
 
-__all__ = ["is_there", "key_of", "open_log", "rebuild_views", "seal", "signing_key", "verifier_keys"]
+if TYPE_CHECKING:
+    from actum.eventstore.checkpoint_store import CheckpointStore
+    from actum.eventstore.key_file import KeyPlace
+    from actum.relay import Ledger
+
+__all__ = [
+    "bytes_of",
+    "checkpoint_store",
+    "has_relays",
+    "is_there",
+    "key_of",
+    "open_log",
+    "rebuild_views",
+    "relay_ledger",
+    "rotate_key",
+    "seal",
+    "sealer",
+    "signing_key",
+    "text_of",
+    "trusted",
+    "verifier_keys",
+]
 
 rebuild_views = views.rebuild
 
@@ -32,50 +54,151 @@ def is_there(settings: Settings) -> bool:
     return path is None or path.exists()
 
 
-def signing_key(store: EventStore) -> SigningKey | None:
+def signing_key(store: EventStore, settings: Settings | None = None) -> SigningKey | None:
     """The key that signs this store's checkpoints; made, readable by its owner only, when it is not there.
 
-    It lies beside the store file, and its public half beside it as `.vkey`. A store that is not a file has none.
+    It lies where the settings say, else beside the store file; its public half beside it as `.vkey`. A store that is
+    no file, without a setting, has none.
     """
-    path = getattr(store, "path", None)
-    if path is None:
+    place = _key_place(store, settings)
+    if place is None:
         return None
-    secret = _beside(path, store.tenant, "signing-key")
-    if not secret.exists():
-        key = SigningKey.generate(origin_of(store.tenant), seed=os.urandom(32))
-        handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(key.to_text() + "\n")
-        _beside(path, store.tenant, "vkey").write_text(key.verifier().to_text() + "\n")
-        return key
-    return SigningKey.from_text(secret.read_text().strip())
+    from actum.eventstore.key_file import current_key
+
+    return current_key(place, store)
 
 
-def seal(store: EventStore) -> Checkpoint | None:
-    """Sign the log as it is now, when it is a file and has grown since the last checkpoint."""
-    key = signing_key(store)
-    return None if key is None else seal_log(store, key)
+def _key_place(store: EventStore, settings: Settings | None) -> KeyPlace | None:
+    from actum.eventstore.key_file import KeyPlace
+
+    if settings is not None and settings.key_file:
+        path = Path(settings.key_file)
+        return KeyPlace(path, path.with_name(f"{path.name}.vkey"))
+    path_or_none = getattr(store, "path", None)
+    if path_or_none is None:
+        return None
+    secret = _beside(path_or_none, store.tenant, "signing-key")
+    return KeyPlace(secret, _beside(path_or_none, store.tenant, "vkey"))
 
 
-def verifier_keys(store: EventStore, given: Sequence[str]) -> tuple[list[VerifierKey], str]:
+def checkpoint_store(store: EventStore, settings: Settings | None = None) -> CheckpointStore | None:
+    """Where this log's last checkpoint is kept apart from it; None for a store that is no file, without a setting."""
+    from actum.eventstore.checkpoint_store import open_checkpoint_store
+
+    if settings is not None and settings.checkpoints:
+        return open_checkpoint_store(settings.checkpoints + ("" if store.tenant == "default" else f".{store.tenant}"))
+    path = getattr(store, "path", None)
+    return None if path is None else open_checkpoint_store(str(_beside(path, store.tenant, "checkpoint")))
+
+
+def sealer(store: EventStore, settings: Settings | None = None, *, from_scratch: bool = False) -> Sealer | None:
+    """What signs this log; None when there is no key for it. `from_scratch`: it reads the whole log before it signs."""
+    key = signing_key(store, settings)
+    if key is None:
+        return None
+    path = getattr(store, "path", None)
+    cache = None if path is None or from_scratch else _beside(path, store.tenant, "frontier")
+    return Sealer(store, key, checkpoint_store(store, settings), cache)
+
+
+def seal(store: EventStore, settings: Settings | None = None) -> Checkpoint | None:
+    """Sign the log as it is now, when there is a key for it and it has grown since the last checkpoint."""
+    if store.head() == 0:
+        return None
+    signer = sealer(store, settings)
+    return None if signer is None else signer.seal()
+
+
+def trusted(store: EventStore, settings: Settings, witnesses: Sequence[str], tsa_roots: Sequence[Path]) -> Trusted:
+    """What checking may believe beside the log's keys: witnesses, authorities, and the checkpoint kept apart."""
+    from actum.events.cosignature import WitnessKey
+    from actum.events.timestamp import load_roots
+
+    kept = checkpoint_store(store, settings)
+    return Trusted(
+        witnesses=[WitnessKey.from_text(text_of(witness)) for witness in witnesses],
+        roots=[root for path in tsa_roots for root in load_roots(bytes_of(path), str(path))],
+        kept=None if kept is None else kept.latest(),
+        kept_at="" if kept is None else kept.url,
+    )
+
+
+def rotate_key(store: EventStore, settings: Settings | None = None) -> tuple[VerifierKey, VerifierKey]:
+    """Hand over to a new key, in the log and on disk; the old one and the new one. The old secret is removed.
+
+    A crash on the way leaves either the old key in force or the new one; the next use of the key settles which.
+    """
+    from actum.eventstore.key_file import rotate
+
+    place = _key_place(store, settings)
+    if place is None:
+        raise BadInput("this store has no key file; name one with ACTUM_KEY_FILE")
+    seal(store, settings)  # all that is there goes under the old key
+    old, new = rotate(place, store)
+    seal(store, settings)
+    return old, new
+
+
+def has_relays(settings: Settings) -> bool:
+    """Whether there may be relays of this log; without any, there is no file for their marks."""
+    path = _path_of(settings.store)
+    return path is None or _beside(path, settings.tenant, "cursors").exists()
+
+
+def relay_ledger(settings: Settings) -> Ledger:
+    """Where relays keep their marks: in a file beside a SQLite store, in the store's own database elsewhere.
+
+    Makes the file and the tables when they are not there. Raises `BadInput` for a store that has neither.
+    """
+    from sqlalchemy import URL
+
+    from actum.eventstore.cursors_sql import open_engine
+    from actum.relay import Ledger
+
+    path = _path_of(settings.store)
+    if path is not None:
+        beside = _beside(path.absolute(), settings.tenant, "cursors")
+        engine = open_engine(URL.create("sqlite", database=str(beside)))
+    elif settings.store.startswith("postgresql://"):
+        from actum.eventstore.postgres_open import parse_url
+
+        parameters = {**parse_url(settings.store).parameters, "application_name": "actum relay"}
+        engine = open_engine(URL.create("postgresql+psycopg"), parameters)
+    else:
+        scheme = settings.store.partition(":")[0]
+        raise BadInput(f"a store of kind {scheme!r} has no place for the marks of relays; name another with --store")
+    return Ledger(engine, settings.tenant)
+
+
+def verifier_keys(
+    store: EventStore, given: Sequence[str], settings: Settings | None = None
+) -> tuple[list[VerifierKey], str]:
     """The keys to trust, and where they are from: those given (as text or in a file), else the one beside the store."""
     if given:
         return [key_of(key) for key in given], "given"
-    path = getattr(store, "path", None)
-    public = None if path is None else _beside(path, store.tenant, "vkey")
-    if public is None or not public.exists():
+    place = _key_place(store, settings)
+    if place is None or not place.public.exists():
         return [], "none"
-    return [VerifierKey.from_text(public.read_text().strip())], "beside the store"
+    return [VerifierKey.from_text(place.public.read_text().strip())], "beside the store"
 
 
 def key_of(text: str) -> VerifierKey:
     """A verifier key, given as its text or as a file that holds it."""
-    return VerifierKey.from_text(_text_of(text))
+    return VerifierKey.from_text(text_of(text))
 
 
-def _text_of(key: str) -> str:
+def text_of(key: str) -> str:
+    """A key that was given as its text, or as a file that holds it."""
     path = Path(key)
-    return path.read_text().strip() if "+" not in key or path.is_file() else key
+    return bytes_of(path).decode().strip() if "+" not in key or (len(key) < 200 and path.is_file()) else key
+
+
+def bytes_of(path: Path) -> bytes:
+    """What is in a file that the user named."""
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise BadInput(f"{path}: {exc.strerror or exc}") from exc
 
 
 def _beside(path: Path, tenant: str, what: str) -> Path:

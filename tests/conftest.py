@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,32 @@ def data() -> Path:
     if not (folder / "MANIFEST.json").exists():
         pytest.skip(f"REAL DATA ABSENT: no {folder}; set ACTUM_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL store for this session, which tests share and wipe.
+
+    Without a server these tests are skipped, loudly; with `CI=true` that is a failure.
+    """
+    from actum.eventstore import open_store
+    from actum.testing.postgres import SERVER, database, server_is_there
+
+    problem = server_is_there()
+    if problem:
+        absent = f"POSTGRESQL ABSENT: {problem}; set ACTUM_TEST_POSTGRES to a server where databases can be made"
+        if os.environ.get("CI") == "true":
+            pytest.fail(absent)
+        pytest.skip(absent)
+    with database(SERVER) as url:
+        open_store(url).close()
+        yield url
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> str:
+    """The URL of an empty PostgreSQL store."""
+    from actum.testing.postgres import wipe
+
+    wipe(postgres_url)
+    return postgres_url

@@ -1,6 +1,9 @@
-"""`actum db`: the store's schema."""
+"""`actum db`: the store's schema, and what a role may do with it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -15,14 +18,21 @@ def register(app: typer.Typer) -> None:
     db = typer.Typer(help="The store's schema.", no_args_is_help=True)
     db.command("upgrade")(upgrade)
     db.command("check")(check)
+    db.command("grant")(grant)
     app.add_typer(db, name="db")
+
+
+class _Schema(NamedTuple):
+    """What can be done to the schema of one kind of store."""
+
+    upgrade: Callable[[str], tuple[str | None, str]]
+    found: Callable[[str], str | None]
+    """The revision; None when there is no store."""
 
 
 def upgrade(json: Json = False) -> None:
     """Bring the store to the schema that this program needs; makes the store when it is not there."""
-    from actum.eventstore.sqlite_open import create_or_upgrade
-
-    before, after = create_or_upgrade(_url())
+    before, after = _schema().upgrade(current().store)
     if json:
         print_json({"before": before, "after": after})
     elif before == after:
@@ -33,12 +43,9 @@ def upgrade(json: Json = False) -> None:
 
 def check(json: Json = False) -> None:
     """Say which schema the store has, and whether this program can use it (exit code 1 when not)."""
-    from actum.eventstore.sqlite_open import parse_url, revision_of
     from actum.migrations import HEAD
 
-    url = _url()
-    path = parse_url(url)[0]
-    found = revision_of(url, path) if path.exists() else None
+    found = _schema().found(current().store)
     if json:
         print_json({"found": found, "needed": HEAD, "ok": found == HEAD})
     else:
@@ -46,8 +53,35 @@ def check(json: Json = False) -> None:
     raise typer.Exit(0 if found == HEAD else 1)
 
 
-def _url() -> str:
+def grant(role: Annotated[str, typer.Argument(help="A role that exists in the database.")], json: Json = False) -> None:
+    """Let a role use a PostgreSQL store, and never change or delete an event, a position or a checkpoint."""
     url = current().store
-    if not url.startswith("sqlite:"):
-        raise BadInput(f"{url!r} has no schema: only a SQLite store has one in this release")
-    return url
+    if not url.startswith("postgresql:"):
+        raise BadInput("only a PostgreSQL store has roles")
+    from actum.eventstore.postgres_roles import grant_use
+
+    done = grant_use(url, role)
+    if json:
+        print_json({"role": role, "statements": done})
+    else:
+        say(f"role {role} may use the store, and may not change what is recorded")
+
+
+def _schema() -> _Schema:
+    url = current().store
+    if url.startswith("sqlite:"):
+        from actum.eventstore import sqlite_open
+
+        return _Schema(sqlite_open.create_or_upgrade, _found_in_file)
+    if url.startswith("postgresql:"):
+        from actum.eventstore import postgres_open
+
+        return _Schema(postgres_open.create_or_upgrade, postgres_open.revision_at)
+    raise BadInput(f"{url!r} has no schema: only a SQLite or PostgreSQL store has one")
+
+
+def _found_in_file(url: str) -> str | None:
+    from actum.eventstore.sqlite_open import parse_url, revision_of
+
+    path = parse_url(url)[0]
+    return revision_of(url, path) if path.exists() else None

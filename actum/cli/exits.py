@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actum.errors import ActumError, BadInput, Fenced, StoreError, WorkflowError
+from actum.errors import ActumError, BadInput, Fenced, StoreError, TargetUnavailable, WorkflowError
 
 __all__ = ["DONE", "INTERRUPTED", "MEANING", "NO", "UNREACHABLE", "WRONG", "exit_code"]
 
@@ -14,7 +14,7 @@ MEANING: Final[dict[int, str]] = {
     DONE: "Done; or all is done that can be before a person answers.",
     NO: "The answer is no: an execution failed or cannot go on, verification failed, the schema does not fit.",
     WRONG: "Wrong use or bad input. Nothing was written.",
-    UNREACHABLE: "The store cannot be used: it is locked, full, read-only, damaged or of another schema.",
+    UNREACHABLE: "The store (locked, full, read-only, damaged, of another schema) or a relay's target cannot be used.",
     INTERRUPTED: "Interrupted from the keyboard. What was recorded is safe, and `actum resume` goes on from there.",
 }
 """What scripts may rely on."""
@@ -22,6 +22,7 @@ MEANING: Final[dict[int, str]] = {
 _TABLE: tuple[tuple[type[ActumError], int], ...] = (
     (BadInput, WRONG),
     (StoreError, UNREACHABLE),
+    (TargetUnavailable, UNREACHABLE),
     (WorkflowError, NO),
     (Fenced, NO),
 )

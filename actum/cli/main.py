@@ -10,7 +10,24 @@ from typing import Annotated
 
 import typer
 
-from actum.cli import approvals, archive, db, demo, events, executions, export, imports, metrics, run, verify
+from actum.cli import (
+    approvals,
+    archive,
+    checkpoint,
+    db,
+    demo,
+    events,
+    executions,
+    export,
+    imports,
+    keys,
+    metrics,
+    proof,
+    relay,
+    run,
+    seal,
+    verify,
+)
 from actum.cli.exits import DONE, INTERRUPTED, exit_code
 from actum.cli.options import use
 from actum.errors import ActumError
@@ -67,7 +84,24 @@ def errors_as_exits() -> Iterator[None]:
         raise SystemExit(DONE) from None
 
 
-for _noun in (demo, run, executions, events, approvals, imports, metrics, verify, export, archive, db):
+for _noun in (
+    demo,
+    run,
+    executions,
+    events,
+    approvals,
+    imports,
+    metrics,
+    verify,
+    seal,
+    proof,
+    checkpoint,
+    keys,
+    export,
+    archive,
+    relay,
+    db,
+):
     _noun.register(app)
 
 

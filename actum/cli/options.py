@@ -41,6 +41,6 @@ def log_of(*, writes: bool = False, must_exist: bool = False) -> Iterator[EventS
     try:
         yield store
         if writes:
-            seal(store)
+            seal(store, current())
     finally:
         store.close()

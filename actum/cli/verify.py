@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from actum.cli.options import Json, log_of
+from actum.cli.options import Json, current, log_of
 from actum.cli.output import console, print_json, progress, table
 
 __all__ = ["page", "register"]
@@ -25,14 +25,29 @@ def verify(
     key: Annotated[
         list[str] | None, typer.Option("--key", help="A verifier key (text or file) to trust; may be repeated.")
     ] = None,
+    witness: Annotated[
+        list[str] | None, typer.Option(help="A witness's key (text or file) whose cosignatures to check; repeatable.")
+    ] = None,
+    tsa_root: Annotated[
+        list[Path] | None, typer.Option(help="Root certificates (PEM) of time-stamping authorities; repeatable.")
+    ] = None,
+    proof: Annotated[
+        Path | None, typer.Option(help="Check this one event's proof instead, offline; needs --key, no store.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Check bytes, chains, tree, signatures and views; name the first wrong event. Exit code 1 when it fails."""
+    """Check bytes, chains, tree, signatures, time stamps and views; name the first wrong event, and exit with 1."""
+    if proof is not None:
+        from actum.cli.proof import check_proof
+
+        check_proof(proof, key or [], witness or [], json=json)
+        return
     from actum.eventstore.check import check_store
-    from actum.wiring import rebuild_views, verifier_keys
+    from actum.wiring import rebuild_views, trusted, verifier_keys
 
     with log_of() as store:
-        keys, origin = verifier_keys(store, key or [])
+        keys, origin = verifier_keys(store, key or [], current())
+        beliefs = trusted(store, current(), witness or [], tsa_root or [])
         outside = [] if checkpoint is None else [_kept(checkpoint)]
         with progress("verifying", hidden=json) as bar:
             task = bar.add_task("verify", total=store.head())
@@ -40,6 +55,7 @@ def verify(
                 store,
                 keys=keys,
                 outside=outside,
+                trusted=beliefs,
                 rebuild=rebuild_views,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )

@@ -43,7 +43,7 @@ class Owners(Protocol):
     def release(self, worker: str) -> None: ...
 
     def alive(self, worker: str) -> bool:
-        """Whether that worker's process is there. A dead one is never taken for alive."""
+        """Whether that worker's process is there. A dead one counts as alive for one lease at most."""
 
 
 class Alone:

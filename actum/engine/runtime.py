@@ -75,7 +75,8 @@ class Engine:
 
     - `worker`: the name under which it owns executions; by default one that nobody has.
     - `world`: clock, chance and ids, for tests that bring their own.
-    - `owners`: who says whether another worker is alive; by default lock files beside a store that is a file.
+    - `owners`: who says whether another worker is alive; by default leases in a store that has
+      them, lock files beside a store that is a file.
     - `max_threads`: how many steps that are plain functions run at the same time.
     """
 
@@ -367,6 +368,9 @@ _NOTHING = _Nothing()
 
 
 def _owners_of(store: EventStore) -> Owners:
+    if hasattr(store, "owners"):
+        of_store: Owners = store.owners()
+        return of_store
     path = getattr(store, "path", None)
     if path is None:
         return Alone()

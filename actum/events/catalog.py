@@ -12,14 +12,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from actum.errors import BadInput, near_miss
-from actum.events import approval, execution, outside, step, system
+from actum.events import approval, execution, outside, step, subscription, system
 from actum.events.facts import Facts
 from actum.events.upcast import CURRENT
 
 __all__ = ["MODELS", "validate_facts"]
 
 MODELS: dict[str, type[Facts]] = {
-    model.type: model for family in (execution, step, approval, outside, system) for model in family.EVENTS
+    model.type: model
+    for family in (execution, step, approval, outside, subscription, system)
+    for model in family.EVENTS
 }
 
 

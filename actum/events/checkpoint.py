@@ -12,15 +12,22 @@ refuses every other way of writing the same thing. All refusals are `CheckpointR
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
 from actum.errors import CheckpointRefused
 from actum.events.merkle import EMPTY_ROOT
+from actum.events.note import (
+    base64_bytes,
+    base64_text,
+    check_characters,
+    name_problem,
+    signature_line,
+    split_note,
+)
 
 __all__ = [
     "Checkpoint",
@@ -34,12 +41,8 @@ __all__ = [
 ]
 
 _ED25519: Final = b"\x01"  # the signature type of the C2SP registry
-_SIGNATURE_LINE: Final = re.compile(r"— (?P<name>[^ ]+) (?P<signature>[^ ]+)")
-_NOT_IN_NOTES: Final = re.compile(r"[\x00-\x09\x0b-\x1f\ud800-\udfff]")
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
-_NOTE_LIMIT_CHARS = 1_000_000
-_SIGNATURE_LIMIT = 100
 
 
 # -- keys ----------------------------------------------------------------------------------------------------
@@ -64,7 +67,7 @@ class VerifierKey:
 
     def to_text(self) -> str:
         """The key as one line: `name+id+base64`."""
-        return f"{self.name}+{self.id.hex()}+{_base64(_ED25519 + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{base64_text(_ED25519 + self.public)}"
 
     @classmethod
     def from_text(cls, text: str) -> VerifierKey:
@@ -100,7 +103,7 @@ class SigningKey:
 
     def to_text(self) -> str:
         """The secret key as one line: `PRIVATE+KEY+name+id+base64`."""
-        return f"PRIVATE+KEY+{self.name}+{self.verifier().id.hex()}+{_base64(_ED25519 + self.seed)}"
+        return f"PRIVATE+KEY+{self.name}+{self.verifier().id.hex()}+{base64_text(_ED25519 + self.seed)}"
 
     @classmethod
     def from_text(cls, text: str) -> SigningKey:
@@ -115,17 +118,9 @@ class SigningKey:
 
 
 def _check_name(name: str, what: str) -> None:
-    problem = _name_problem(name)
+    problem = name_problem(name)
     if problem:
         raise CheckpointRefused(what, f"the name {name!r} {problem}; choose one like 'actum/default'")
-
-
-def _name_problem(name: str) -> str:
-    if not name:
-        return "is empty"
-    if "+" in name or _NOT_IN_NOTES.search(name) or any(map(str.isspace, name)):
-        return "holds white space, a plus, a control character or invalid Unicode"
-    return ""
 
 
 def _split_key(text: str, what: str) -> tuple[str, str, bytes]:
@@ -133,7 +128,7 @@ def _split_key(text: str, what: str) -> tuple[str, str, bytes]:
     if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
         raise CheckpointRefused(what, "is not of the form name+id+base64, the id being 8 lower-case hex digits")
     name, stated, encoded = parts
-    key = _unbase64(encoded)
+    key = base64_bytes(encoded)
     if key is None or len(key) != 33:
         raise CheckpointRefused(what, "does not end in the base64 of 33 bytes; it was cut short or changed")
     if key[:1] != _ED25519:
@@ -161,7 +156,7 @@ class Checkpoint:
     root: bytes
 
     def __post_init__(self) -> None:
-        problem = _name_problem(self.origin)
+        problem = name_problem(self.origin)
         if problem:
             raise CheckpointRefused("checkpoint", f"the origin {self.origin!r} {problem}")
         if type(self.size) is not int or not 0 <= self.size < 2**63:
@@ -173,7 +168,7 @@ class Checkpoint:
 
     def body(self) -> str:
         """The text that is signed: origin, size and root, a line each."""
-        return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{base64_text(self.root)}\n"
 
 
 def sign(checkpoint: Checkpoint, key: SigningKey, *more: SigningKey) -> str:
@@ -195,7 +190,7 @@ def verify(note: str, vkeys: Iterable[VerifierKey], *, origin: str | None = None
 
 def parse_unverified(note: str) -> Checkpoint:
     """What a note claims. Anyone can have written it: find the right key by it, and `verify` before believing it."""
-    return _parse_body(_split_note(note)[0])
+    return _parse_body(split_note(note)[0])
 
 
 def _parse_body(text: str) -> Checkpoint:
@@ -207,7 +202,7 @@ def _parse_body(text: str) -> Checkpoint:
     origin, size, encoded, _ = lines
     if not _SIZE.fullmatch(size):
         raise CheckpointRefused("checkpoint", f"the size {size[:40]!r} is not a plain decimal number below 2^63")
-    root = _unbase64(encoded)
+    root = base64_bytes(encoded)
     if root is None or len(root) != 32:
         raise CheckpointRefused("checkpoint", f"the root {encoded[:60]!r} is not the base64 of 32 bytes")
     return Checkpoint(origin, int(size), root)
@@ -218,7 +213,7 @@ def _parse_body(text: str) -> Checkpoint:
 
 def sign_note(text: str, key: SigningKey, *more: SigningKey) -> str:
     """Any text as a signed note. Raises `CheckpointRefused` for a text that no note can hold."""
-    _check_characters(text)
+    check_characters(text)
     if not text.endswith("\n"):
         raise CheckpointRefused("note", "the text does not end in a newline; add one")
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -226,13 +221,13 @@ def sign_note(text: str, key: SigningKey, *more: SigningKey) -> str:
     lines = []
     for signer in (key, *more):
         signature = Ed25519PrivateKey.from_private_bytes(signer.seed).sign(text.encode())
-        lines.append(f"— {signer.name} {_base64(signer.verifier().id + signature)}\n")
+        lines.append(signature_line(signer.name, signer.verifier().id, signature))
     return f"{text}\n{''.join(lines)}"
 
 
 def open_note(note: str, vkeys: Iterable[VerifierKey]) -> str:
     """The text of a note that at least one of these keys signed, and none of them wrongly; raises as `verify` does."""
-    text, signatures = _split_note(note)
+    text, signatures = split_note(note)
     known: dict[tuple[str, bytes], VerifierKey] = {}
     for vkey in vkeys:
         if known.setdefault((vkey.name, vkey.id), vkey) != vkey:
@@ -265,50 +260,3 @@ def _is_signed(vkey: VerifierKey, signature: bytes, signed: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
-
-
-class _Signature(NamedTuple):
-    by: tuple[str, bytes]
-    """The key's name and id."""
-    value: bytes
-
-
-def _split_note(note: str) -> tuple[str, list[_Signature]]:
-    if len(note) > _NOTE_LIMIT_CHARS:
-        raise CheckpointRefused("note", f"is over the limit of {_NOTE_LIMIT_CHARS:,} characters")
-    _check_characters(note)
-    text, blank, block = note.rpartition("\n\n")
-    if not blank:
-        raise CheckpointRefused("note", "has no blank line between text and signatures; it was cut, or is no note")
-    if not block.endswith("\n"):
-        raise CheckpointRefused("note", "does not end in a signature line and its newline; it was cut")
-    lines = block.split("\n")[:-1]
-    if len(lines) > _SIGNATURE_LIMIT:
-        raise CheckpointRefused("note", f"has {len(lines)} signatures, over the limit of {_SIGNATURE_LIMIT}")
-    return text + "\n", [_read_signature(line) for line in lines]
-
-
-def _read_signature(line: str) -> _Signature:
-    match = _SIGNATURE_LINE.fullmatch(line)
-    raw = _unbase64(match["signature"]) if match else None
-    if match is None or _name_problem(match["name"]) or raw is None or len(raw) < 5:
-        raise CheckpointRefused("note", f"the line {line[:80]!r} is not a signature line: '— name base64'")
-    return _Signature((match["name"], raw[:4]), raw[4:])
-
-
-def _check_characters(text: str) -> None:
-    if _NOT_IN_NOTES.search(text):
-        raise CheckpointRefused("note", "holds a control character or invalid Unicode; only newlines are allowed")
-
-
-def _base64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def _unbase64(text: str) -> bytes | None:
-    """The bytes, or None unless the text is exactly how `_base64` writes them."""
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except ValueError:  # covers binascii.Error, and text that is not ASCII
-        return None
-    return raw if _base64(raw) == text else None

@@ -32,7 +32,7 @@ __all__ = [
     "seal",
 ]
 
-HEADER_LIMIT_BYTES = 64 * 1024
+HEADER_LIMIT_BYTES = 64 * 1024 - 1  # a tile states an entry's length in two bytes
 PAYLOAD_LIMIT_BYTES = 256 * 1024
 VERSION = 1  # the `v` of every header this program writes
 
@@ -235,7 +235,7 @@ def seal(
     """Build the header of an event that `check_new_event` let pass, at this place of this stream.
 
     `salt` must be 32 fresh random bytes when the event has a payload, and is not kept when it has none.
-    Raises `BadInput` for a header over 64 KiB.
+    Raises `BadInput` for a header of 64 KiB or more.
     """
     actor = event.actor
     head: dict[str, Any] = {

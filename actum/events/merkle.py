@@ -19,6 +19,7 @@ __all__ = [
     "NodeAt",
     "consistency_proof",
     "inclusion_proof",
+    "root_at",
     "root_of",
     "verify_consistency",
     "verify_inclusion",
@@ -150,6 +151,11 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
     frontier = Frontier()
     frontier.extend(leaves)
     return frontier.root()
+
+
+def root_at(node: NodeAt, size: int) -> bytes:
+    """The root of the tree of this size, out of its complete subtrees."""
+    return _range_root(node, 0, size) if size else EMPTY_ROOT
 
 
 # -- making proofs -------------------------------------------------------------------------------------------

@@ -19,11 +19,35 @@ class WorkflowPublished(Facts):
 
 
 class CheckpointSigned(Facts):
-    """A tree head was signed. Payload: the signed note."""
+    """A checkpoint of the log as it was before this event, for the record.
+
+    It stands for an hour in which nothing happened, or carries what others said of the checkpoint. Payload:
+    `{"note": the signed note, "stamp": base64 of an RFC 3161 response to it}`, the stamp only if there is one.
+    """
 
     type = "checkpoint.signed"
     size: Count
     root: Name
+
+
+class StreamsSealed(Facts):
+    """Where every stream ended when the log had `size` events: the root over all ends (`actum.events.manifest`)."""
+
+    type = "streams.sealed"
+    size: Count
+    streams: Count
+    root: Name
+
+
+class KeyRotated(Facts):
+    """The key that signs checkpoints changed. Both keys signed this (`actum.events.rotation`); keys are public."""
+
+    type = "key.rotated"
+    origin: Name
+    old: Name
+    new: Name
+    old_signature: Name
+    new_signature: Name
 
 
 class ImportDone(Facts):
@@ -47,4 +71,11 @@ class SegmentArchived(Facts):
     root: Name
 
 
-EVENTS: tuple[type[Facts], ...] = (WorkflowPublished, CheckpointSigned, ImportDone, SegmentArchived)
+EVENTS: tuple[type[Facts], ...] = (
+    WorkflowPublished,
+    CheckpointSigned,
+    StreamsSealed,
+    KeyRotated,
+    ImportDone,
+    SegmentArchived,
+)

@@ -1,5 +1,7 @@
 """Where it is kept: the protocol and its promises, one file per backend."""
 
+from actum.eventstore.consumer import START, AtLeastOnce, Consumer, Cursors, ExactlyOnce, Mark, MemoryCursors
+from actum.eventstore.consumer_group import Member, resize
 from actum.eventstore.protocol import (
     ANY,
     EXISTS,
@@ -13,18 +15,30 @@ from actum.eventstore.protocol import (
     ViewRow,
 )
 from actum.eventstore.registry import STORES, open_store
+from actum.eventstore.subscription import Lag, Subscription
 
 __all__ = [
     "ANY",
     "EXISTS",
     "NO_STREAM",
+    "START",
     "STORES",
     "Append",
     "Appended",
+    "AtLeastOnce",
     "Batch",
+    "Consumer",
+    "Cursors",
     "EventStore",
+    "ExactlyOnce",
+    "Lag",
+    "Mark",
+    "Member",
+    "MemoryCursors",
     "RawEvent",
+    "Subscription",
     "TreeState",
     "ViewRow",
     "open_store",
+    "resize",
 ]

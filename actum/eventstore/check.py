@@ -7,6 +7,7 @@ rebuilt. A store that is being written to meanwhile can be checked: what it held
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check_checkpoints import Roots, check_notes, check_signatures, check_tree
 from actum.eventstore.check_events import EventScan
+from actum.eventstore.check_seals import Seals, Trusted
 from actum.eventstore.check_views import Rebuild, Views, compare_views, read_views
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState
 from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification
@@ -33,6 +35,7 @@ def check_store(
     *,
     keys: Sequence[VerifierKey] = (),
     outside: Sequence[str] = (),
+    trusted: Trusted | None = None,
     progress: Progress | None = None,
     rebuild: Rebuild | None = None,
 ) -> Verification:
@@ -40,14 +43,18 @@ def check_store(
 
     `keys` are the log's public keys, from outside the store; without them signatures are not checked, and the check
     of that name says so. `outside` are checkpoints that somebody kept elsewhere: the log must still contain them.
+    `trusted` says more of what the caller believes: witnesses, time-stamping authorities, the checkpoint store.
     `rebuild` folds the log into its views; without it they are not checked. The verdict is "failed" when any check
     failed; checks that could not be made do not change it. Raises `CheckpointRefused` for an `outside` that is none.
     """
     elsewhere = [(parse_unverified(note).size, note) for note in outside]
     kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
     scan = EventScan(store.tenant)
-    roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints)])
-    pass_ = _Pass(store, kept, scan, roots, progress)
+    seals = Seals.read(
+        store, kept.tree.size, replace(trusted or Trusted(), keys=keys or (trusted.keys if trusted else ()))
+    )
+    roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()])
+    pass_ = _Pass(store, kept, scan, roots, seals, progress)
     projections = _check_projections(pass_, kept, rebuild)
     pass_.drain()
 
@@ -56,8 +63,14 @@ def check_store(
         scan.lost_tail(kept.tree.size)
     same_tree = check_tree(kept.tree, roots, tree, scan.backwards)
     scan.finish(kept.heads, pass_.moved, same_tree=same_tree)
-    notes, signatures = Faults("checkpoints"), Faults("signatures")
-    checks = (
+    notes = Faults("checkpoints")
+    beside = {name: Faults(name) for name in ("keys", "recorded checkpoints", "time stamps", "stream ends")}
+    outer = {name: Faults(name) for name in ("signatures", "kept checkpoint", "witnesses")}
+    trust, rotations = seals.trust(beside["keys"])
+    everywhere = [*kept.checkpoints, *seals.notes()]
+    if seals.trusted.kept is not None:
+        everywhere += [(size, seals.trusted.kept) for size in seals.sizes()[-1:]]
+    lines = (
         scan.positions.check(f"every position from 0 on is there once, {scan.events} in all"),
         scan.headers.check("every header is in its one canonical form, of this tenant and a known format"),
         scan.columns.check("every row says what its header says"),
@@ -66,12 +79,21 @@ def check_store(
         scan.payload_faults.check(f"all {scan.payloads} payloads give the digests in their headers"),
         tree.check(f"{roots.size} headers give the root that the store keeps"),
         check_notes(kept.checkpoints, roots, notes),
-        check_signatures(kept.checkpoints, keys, signatures),
+        rotations,
+        check_signatures(
+            [*kept.checkpoints, *seals.notes()], seals.trusted.keys, trust, seals.origin, outer["signatures"]
+        ),
+        seals.check_recorded(roots, beside["recorded checkpoints"]),
+        seals.check_kept(roots, trust, outer["kept checkpoint"]),
+        seals.check_witnesses(everywhere, roots, outer["witnesses"]),
+        seals.check_stamps(beside["time stamps"]),
+        seals.check_manifests(beside["stream ends"]),
         projections,
     )
+    checks = tuple(line for line in lines if line is not None)
     exact = (scan.positions, scan.headers, scan.columns, scan.streams, scan.chains, scan.payload_faults)
     verdict: Verdict = "failed" if any(check.ok is False for check in checks) else "verified"
-    first_bad = _earliest(exact) or _earliest((tree, notes))
+    first_bad = _earliest(exact) or _earliest((tree, notes)) or _earliest((*beside.values(), *outer.values()))
     return Verification(verdict, scan.events, roots.size, roots.root(), checks, first_bad)
 
 
@@ -139,12 +161,20 @@ class _Pass:
     """The one pass over the log. Whoever wants the events pulls them through the checks."""
 
     def __init__(
-        self, store: EventStore, kept: _Kept, scan: EventScan, roots: Roots, progress: Progress | None
+        self,
+        store: EventStore,
+        kept: _Kept,
+        scan: EventScan,
+        roots: Roots,
+        seals: Seals,
+        progress: Progress | None,
     ) -> None:
         self._store = store
         self._kept = kept
         self._scan = scan
         self._roots = roots
+        self._seals = seals
+        self._stops = seals.stops()
         self._progress = progress
         self._rows = store.read_raw()
         self._grown = False
@@ -183,12 +213,22 @@ class _Pass:
             return []
         rows = self._up_to_the_end(rows)
         if rows:
-            self._roots.extend(self._scan.take(rows))
+            self._take(rows)
             if not self._kept.still and rows[-1].position >= self._kept.since:
                 self._note_moved(rows)
             if self._progress is not None:
                 self._progress(self._scan.at, max(self._kept.tree.size, self._scan.at))
         return rows
+
+    def _take(self, rows: list[RawEvent]) -> None:
+        """Check events; where the log says what its streams were, stop and look."""
+        self._seals.take(rows)
+        while self._stops and self._stops[0] <= self._scan.at + len(rows):
+            stop = self._stops.pop(0)
+            now, rows = rows[: max(0, stop - self._scan.at)], rows[max(0, stop - self._scan.at) :]
+            self._roots.extend(self._scan.take(now))
+            self._seals.streams_were(stop, self._scan.ends())
+        self._roots.extend(self._scan.take(rows))
 
     def _up_to_the_end(self, rows: list[RawEvent]) -> list[RawEvent]:
         """Without what was appended since the tree was read. What the tree never knew stays in, and is found."""

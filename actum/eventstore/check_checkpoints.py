@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from actum.errors import CheckpointRefused
 from actum.events.checkpoint import VerifierKey, parse_unverified, verify
 from actum.events.merkle import Frontier
+from actum.events.rotation import Trust
 from actum.eventstore.protocol import TreeState
 from actum.eventstore.verification import Check, Faults
 
@@ -107,15 +109,32 @@ def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, faults: Faults) 
     return faults.check(f"all {len(notes)} are of this log; the last covers {notes[-1][0]} of {roots.size} events")
 
 
-def check_signatures(notes: Sequence[tuple[int, str]], keys: Sequence[VerifierKey], faults: Faults) -> Check:
-    """Whether each kept checkpoint is signed by a key that the caller trusts."""
+def check_signatures(
+    notes: Sequence[tuple[int, str]], keys: Sequence[VerifierKey], trust: Trust, origin: str, faults: Faults
+) -> Check:
+    """Whether each kept checkpoint is of this log, signed by a key that counted at its size."""
     if not notes:
         return Check("signatures", None, "no checkpoint is kept")
     if not keys:
         return Check("signatures", None, "not checked: no key was given, so no key is trusted")
     for size, note in notes:
+        allowed = trust.keys_at(size)
         try:
-            verify(note, keys)
+            verify(note, allowed, origin=origin)
         except CheckpointRefused as exc:
-            faults.beside(f"the checkpoint of size {size} is not to be believed ({exc})")
+            faults.beside(
+                f"the checkpoint of size {size} is not to be believed ({exc}{_retired(note, trust, allowed)})"
+            )
     return faults.check(f"all {len(notes)} checkpoints are signed by {', '.join(sorted({key.name for key in keys}))}")
+
+
+def _retired(note: str, trust: Trust, allowed: Sequence[VerifierKey]) -> str:
+    """What there is to say of a note that is signed by a key which counts, but not at this size."""
+    for key, (first, last) in trust.spans.items():
+        if key in allowed:
+            continue
+        with contextlib.suppress(CheckpointRefused):
+            verify(note, [key])
+            until = "" if last is None else f" to {last}"
+            return f"; it is signed by {key.name}+{key.id.hex()}, which counts only for sizes from {first}{until}"
+    return ""

@@ -66,6 +66,10 @@ class EventScan:
         """How many streams there are."""
         return len(self._lasts)
 
+    def ends(self) -> list[tuple[str, int, str | None]]:
+        """Every stream so far: its name, how many events it has, and the leaf of the last one in hex."""
+        return [(stream, last[0], last[1]) for stream, last in self._lasts.items()]
+
     def take(self, rows: Sequence[RawEvent]) -> list[bytes]:
         """Check events; returns their leaf hashes. All that is usual is settled here, the rest in `_look_closely`."""
         leaves: list[bytes] = []

@@ -23,8 +23,19 @@ def _sqlite(url: str, tenant: str) -> EventStore:
     return SQLiteStore(url, tenant)
 
 
+def _postgresql(url: str, tenant: str) -> EventStore:
+    try:
+        from actum.eventstore.postgres import PostgresStore
+    except ModuleNotFoundError as exc:
+        if exc.name != "psycopg":
+            raise
+        raise BadInput("a PostgreSQL store needs psycopg: pip install 'actum[postgresql]'") from None
+    return PostgresStore(url, tenant)
+
+
 STORES: Final[dict[str, Callable[[str, str], EventStore]]] = {
     "memory": _memory,
+    "postgresql": _postgresql,
     "sqlite": _sqlite,
 }
 """URL scheme → how to open it."""

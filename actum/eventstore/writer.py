@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from actum.errors import StoreRefused
 from actum.eventstore.protocol import Appended, Batch
 
-__all__ = ["Answer", "GroupWriter", "deliver"]
+__all__ = ["Answer", "GroupWriter", "Later", "deliver"]
 
 log = logging.getLogger("actum.eventstore")
 
 Answer = Appended | Exception
-Commit = Callable[[list[Batch]], list[Answer]]
+
+
+class Later(NamedTuple):
+    """In the place of an answer: somebody else will give it. Called with where it goes to, from the writer's thread."""
+
+    promise: Callable[[Callable[[Answer], None]], None]
+
+
+Commit = Callable[[list[Batch]], Sequence[Answer | Later]]
 _Item = tuple[Batch, int, Callable[[Answer], None]]
 
 GROUP_EVENTS = 2_000
@@ -29,7 +38,8 @@ GROUP_EVENTS = 2_000
 class GroupWriter:
     """Runs `commit` on groups of batches in a thread of its own, in the order in which they came.
 
-    `commit` gets a list of batches and returns one answer for each; a conflict in one must not touch the others.
+    `commit` gets a list of batches and returns one answer, or a `Later`, for each; a conflict in one must not touch
+    the others.
     If it raises, every batch of the group gets that error as its answer.
     """
 
@@ -92,12 +102,16 @@ class GroupWriter:
                 self._answer(group)
 
     def _answer(self, group: list[_Item]) -> None:
+        answers: Sequence[Answer | Later]
         try:
             answers = self._commit([batch for batch, _, _ in group])
         except Exception as exc:  # noqa: BLE001 - whatever happened is the callers' answer, never lost
             answers = [exc] * len(group)
         for (_, _, done), answer in zip(group, answers, strict=True):
-            deliver(done, answer)
+            if isinstance(answer, Later):
+                answer.promise(done)
+            else:
+                deliver(done, answer)
 
 
 def deliver(done: Callable[[Answer], None], answer: Answer) -> None:

@@ -116,11 +116,13 @@ def compute(
     target: float = TARGET,
     by: str | None = None,
     explain: str | Collection[str] | None = None,
+    onto: Fold | None = None,
 ) -> Report:
     """Fold a log into a report. Payloads are not looked at, so the log may be read without them.
 
     `window` limits what counts by event time, `as_of` by position (that one included), `workflow` by name. Memory
     grows with executions, by less than a kilobyte each (`actum.metrics.execution`), and not with their events.
+    `onto` is a fold of the events before these; it goes on, and what was asked of it holds.
 
     Raises `BadInput` for an unknown label, metric or target before the first event is read.
     """
@@ -131,7 +133,7 @@ def compute(
         raise BadInput(f"target {target} is not a rate one can be confident of; it lies between 0 and 1")
     if as_of is not None and as_of < -1:
         raise BadInput(f"there is no position {as_of}; the first event is at 0, and -1 is the log before it")
-    fold = Fold(window=window, workflow=workflow, as_of=as_of, explain=explained)
+    fold = Fold(window=window, workflow=workflow, as_of=as_of, explain=explained) if onto is None else onto
     add = fold.add
     for event in events:
         add(event)

@@ -18,6 +18,8 @@ from actum.migrations import HEAD, REVISIONS
 
 __all__ = ["current_revision", "upgrade"]
 
+_TURNS = 0x6163_7475_6D  # the lock under which upgrades of one PostgreSQL database take turns: "actum"
+
 
 def _config(connection: Connection) -> Config:
     config = Config()
@@ -31,28 +33,33 @@ def current_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(url: str | URL) -> tuple[str | None, str]:
+def upgrade(url: str | URL, **connect: Any) -> tuple[str | None, str]:
     """Run every revision the database lacks, in one transaction; returns the revision before and after.
+
+    `connect` is for the driver (Any: each has its own arguments).
 
     Safe to call from several processes at once: one does it, the others wait and find it done. Raises `StoreRefused`,
     and changes nothing, when the database is newer than this program or is no database.
     """
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args=connect)
+    shown = engine.url.render_as_string()  # without the password
     if engine.dialect.name == "sqlite":
         _with_whole_transactions(engine)
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURNS})")
             before = current_revision(connection)
             if before is not None and before not in REVISIONS:
                 raise StoreRefused(
-                    str(url),
+                    shown,
                     f"was written by a newer version (schema {before}, this program knows {HEAD}); upgrade actum",
                 )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Alembic's own, about reflection on SQLite
                 command.upgrade(_config(connection), "head")
     except DBAPIError as exc:
-        raise StoreRefused(str(url), f"cannot be upgraded: {exc.orig}; nothing was changed") from exc
+        raise StoreRefused(shown, f"cannot be upgraded: {str(exc.orig).splitlines()[0]}; nothing was changed") from exc
     finally:
         engine.dispose()
     return before, HEAD

@@ -11,6 +11,7 @@ __all__ = ["CAPABILITIES", "Place"]
 
 CAPABILITIES: Final[dict[str, frozenset[str]]] = {
     "memory": frozenset(),
+    "postgresql": frozenset({"survives", "shared", "groups"}),
     "sqlite": frozenset({"survives", "shared", "groups"}),
 }
 """Scheme → `survives`: what was written is there after closing; `shared`: one place holds the logs of many tenants;

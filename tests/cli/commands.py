@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,12 @@ class Shell:
         self.folder = folder
 
     def __call__(
-        self, *words: str, store: str = "sqlite:///actum.db", input_: str | None = None, columns: int = 200
+        self,
+        *words: str,
+        store: str = "sqlite:///actum.db",
+        input_: str | None = None,
+        columns: int = 200,
+        environment: Mapping[str, str] | None = None,
     ) -> Ended:
         known = {name: value for name, value in os.environ.items() if not name.startswith("ACTUM_")}
         known |= {
@@ -34,6 +40,7 @@ class Shell:
             "PYTHONPATH": str(self.folder),
             "ACTUM_STORE": store,
             "ACTUM_PERSON": "tester",
+            **(environment or {}),
         }
         ended = subprocess.run(
             [sys.executable, "-m", "actum", *words],

@@ -192,3 +192,18 @@ def test_db_upgrade_makes_a_store_and_then_has_nothing_to_do(actum: Shell) -> No
     assert actum("db", "upgrade", "--json").json()["before"] is None
     assert actum("db", "upgrade", "--json").json()["before"] == actum("db", "check", "--json").json()["needed"]
     assert actum("db", "check").code == 0
+
+
+def test_a_cached_report_is_the_report(actum: Shell) -> None:
+    """With --cache the numbers are those without, before and after the log has grown, and whatever the file holds."""
+    cache = actum.folder / "metrics.cache"
+    for _ in range(2):
+        actum("run", "flows:twice", "--input", "3")
+        assert actum("metrics", "--json", "--cache", "metrics.cache").json() == actum("metrics", "--json").json()
+    kept = cache.read_bytes()
+    assert actum("metrics", "--json", "--cache", "metrics.cache").json() == actum("metrics", "--json").json()
+    assert cache.read_bytes() == kept  # nothing new, nothing written
+    cache.write_bytes(kept[:-5])
+    assert actum("metrics", "--json", "--cache", "metrics.cache").json() == actum("metrics", "--json").json()
+    refused = actum("metrics", "--cache", "metrics.cache", "--window", "7d")
+    assert (refused.code, "for the whole log" in refused.err) == (2, True)

@@ -26,6 +26,8 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def place(request: pytest.FixtureRequest, tmp_path: Path, blank: bytes) -> Iterator[Place]:
     """A fresh place."""
     urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/log.db"}
+    if request.param == "postgresql":
+        urls["postgresql"] = request.getfixturevalue("postgres")
     if request.param == "sqlite":
         (tmp_path / "log.db").write_bytes(blank)
     place = Place(request.param, urls[request.param])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +24,8 @@ from actum.events import (
     merkle,
     seal,
 )
+from actum.relay import message_of
+from actum.relay.webhook_signature import key_of, signed_headers
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/golden/events"
@@ -137,3 +140,68 @@ def test_the_checkpoint_pages_code_checks_its_example() -> None:
 
     with pytest.raises(InvalidSignature):
         check(note.replace("\n3\n", "\n2\n"), vkey, LEAVES[:2])
+
+
+def test_the_proof_page_shows_the_golden_proof() -> None:
+    """The example is the golden file, and the check on the page accepts it and refuses another index."""
+    page = blocks("proof.md")
+    shown = page["proof"] + "\n"
+    assert shown == (ROOT / "tests/golden/formats/event.tlog-proof").read_text("utf-8")
+
+    vkeys = [VerifierKey.from_text(CHECKPOINT["vkey"])]
+    check = run(page["check"], "check_proof")
+    assert leaf_hash(check(shown, lambda note: checkpoint.verify(note, vkeys))) == LEAVES[1]
+    with pytest.raises(AssertionError):
+        check(shown.replace("index 1", "index 2"), lambda note: checkpoint.verify(note, vkeys))
+
+
+def test_the_tiles_page_shows_the_golden_tiles() -> None:
+    """Names and bytes on the page are those of the golden folder."""
+    page, folder = blocks("tiles.md"), ROOT / "tests/golden/formats/tiles"
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+    assert page["files"].splitlines() == files
+    assert (folder / "checkpoint").read_text("utf-8") == CHECKPOINT["note"] + "\n"
+    assert hashes((folder / "tile/0/000.p/3").read_bytes().hex(" ", 32).replace(" ", "\n")) == LEAVES
+    entries = (folder / "tile/entries/000.p/3").read_bytes()
+    assert entries[:32].hex() == page["entries"]
+    text = (ROOT / "docs/formats/tiles.md").read_text("utf-8")
+    assert f"{len(entries):,} bytes; it begins with" in text
+
+
+def test_the_relay_example_is_what_is_sent_of_the_golden_event() -> None:
+    """The message and the webhook's headers on the relay page are what the relay makes of the event on its page."""
+    page, kept = blocks("relay.md"), golden("step.completed")
+    event = RecordedEvent(24, kept["header"].encode(), kept["payload"].encode(), bytes.fromhex(kept["salt"]))
+    message = message_of(event)
+    key = key_of("whsec_" + b64encode(bytes(range(32))).decode())
+    headers = dict(line.split(": ", 1) for line in page["headers"].splitlines())
+
+    assert page["message"] == message.body.decode()
+    assert headers == signed_headers(key, message.id, int(headers["webhook-timestamp"]), message.body)
+
+
+def test_the_relay_pages_code_checks_its_example() -> None:
+    """The check on the page accepts the example, and refuses another body, another secret and an old message."""
+    page = blocks("relay.md")
+    check = run(page["check"], "check_webhook")
+    headers = dict(line.split(": ", 1) for line in page["headers"].splitlines())
+    secret, other = ("whsec_" + b64encode(bytes(range(i, i + 32))).decode() for i in (0, 1))
+    body, now = page["message"].encode(), int(headers["webhook-timestamp"])
+
+    check(secret, headers, body, now)
+    for wrong in ((secret, headers, body + b" ", now), (other, headers, body, now), (secret, headers, body, now + 999)):
+        with pytest.raises(AssertionError):
+            check(*wrong)
+
+
+def test_the_relay_page_lists_every_field_that_is_sent() -> None:
+    """The table of fields has exactly those that a message may have."""
+    page = (ROOT / "docs/formats/relay.md").read_text("utf-8")
+    kept = golden("step.completed")
+    header = kept["header"].encode()
+    sent: set[str] = set()
+    for payload in (b"1", b"", None):
+        sent |= set(json.loads(message_of(RecordedEvent(0, header, payload, bytes(32))).body))
+
+    assert set(re.findall(r"^\| `([a-z_0-9]+)` \| (?:integer|object|text|any JSON)", page, re.MULTILINE)) == sent

@@ -37,10 +37,13 @@ from tests.engine.world import Between, brief, engine_on, history, really, sound
 NOW = Retry(attempts=3, first_delay_s=0)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
-    """A fresh store of either kind; whatever a test does, the log is sound when the dust has settled."""
-    store = open_store("memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/log.db")
+    """A fresh store of each kind; whatever a test does, the log is sound when the dust has settled."""
+    urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/log.db"}
+    if request.param == "postgresql":
+        urls["postgresql"] = f"{request.getfixturevalue('postgres')}?lease=0.5"
+    store = open_store(urls[request.param])
     yield store
     sound(store)
     store.close()

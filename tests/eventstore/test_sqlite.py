@@ -12,7 +12,7 @@ from actum.errors import BadInput, StoreDamaged, StoreRefused
 from actum.eventstore import ANY, Append, Appended, open_store
 from actum.eventstore.check import check_store
 from actum.eventstore.sqlite import SQLiteStore
-from actum.migrations import HEAD
+from actum.migrations import HEAD, REVISIONS
 from actum.testing.builders import STREAM, batch, event, event_id
 
 
@@ -145,10 +145,10 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_an_older_schema_is_named_with_what_to_do(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store of an earlier revision is refused with both revisions and the command that upgrades it."""
     made(url)
-    monkeypatch.setattr("actum.eventstore.sqlite_open.REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr("actum.eventstore.sqlite_open.HEAD", "0002")
+    monkeypatch.setattr("actum.eventstore.sqlite_open.REVISIONS", (*REVISIONS, "9999"))
+    monkeypatch.setattr("actum.eventstore.sqlite_open.HEAD", "9999")
 
-    with pytest.raises(StoreRefused, match="schema 0001, this program needs 0002; run `actum db upgrade`"):
+    with pytest.raises(StoreRefused, match=f"schema {HEAD}, this program needs 9999; run `actum db upgrade`"):
         open_store(url)
 
 

@@ -13,9 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actum.events import CURRENT, Actor, NewEvent, foreign_id, seal, to_text, to_us, uuid7
+from actum.events import CURRENT, Actor, NewEvent, SigningKey, foreign_id, seal, to_text, to_us, uuid7
+from actum.events.rotation import rotation_facts
 
 HERE = Path(__file__).parent / "events"
+OLD_KEY = SigningKey.generate("actum/default", seed=sha256(b"golden").digest())
+NEW_KEY = SigningKey.generate("actum/default", seed=sha256(b"golden, the next").digest())
 NOON = to_us("2026-11-21T12:00:00.000000Z")
 SUM = "sha256:" + sha256(b"golden").hexdigest()
 
@@ -38,7 +41,10 @@ STREAMS = {
     "workflow.": "workflow/checkout",
     "import.": "system/default",
     "checkpoint.": "system/default",
+    "streams.": "system/default",
+    "key.": "system/default",
     "segment.": "system/default",
+    "subscription.": "subscription/mail",
 }
 
 
@@ -202,7 +208,25 @@ EXAMPLES: dict[str, Example] = {
         None,
         "public",
     ),
+    "subscription.resized": Example({"subscription": "mail", "members": 2}, actor=PERSON, after=None),
+    "subscription.dead_lettered": Example(
+        {
+            "subscription": "mail",
+            "source": foreign_id("golden", "source"),
+            "position": 412,
+            "source_type": "step.completed",
+            "attempts": 5,
+            "error_type": "ValueError",
+        },
+        {"message": "no such address"},
+        Actor("service", "mail"),
+        "subscription.resized",
+    ),
     "checkpoint.signed": Example({"size": 3, "root": sha256(b"golden").hexdigest()}, {"note": "…"}, SYSTEM, None),
+    "streams.sealed": Example(
+        {"size": 3, "streams": 1, "root": sha256(b"manifest").hexdigest()}, None, SYSTEM, "checkpoint.signed"
+    ),
+    "key.rotated": Example(rotation_facts("actum/default", OLD_KEY, NEW_KEY), None, SYSTEM, "checkpoint.signed"),
     "segment.archived": Example(
         {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest()}, None, SYSTEM, "checkpoint.signed"
     ),

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 import actum.migrations
 from actum.errors import StoreRefused
-from actum.eventstore.schema import metadata
+from actum.eventstore.schema import metadata, tables_for
 from actum.migrations import HEAD, REVISIONS
 from actum.migrations.upgrade import upgrade
 
@@ -51,7 +51,7 @@ def test_a_migrated_database_equals_a_fresh_one(url: str, tmp_path: Path) -> Non
     upgrade(url)
     fresh = f"sqlite:///{tmp_path}/fresh.db"
     engine = create_engine(fresh, poolclass=NullPool)
-    metadata.create_all(engine)
+    metadata.create_all(engine, tables=tables_for("sqlite"))
     engine.dispose()
 
     assert shape(url) == shape(fresh)

@@ -1,0 +1,64 @@
+"""`actum keys`: the key that signs checkpoints."""
+
+from __future__ import annotations
+
+import typer
+
+from actum.cli.options import Json, current, log_of
+from actum.cli.output import print_json, say
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    keys = typer.Typer(help="The key that signs checkpoints.", no_args_is_help=True)
+    keys.command("new")(new)
+    keys.command("rotate")(rotate)
+    keys.command("show")(show)
+    app.add_typer(keys, name="keys")
+
+
+def new(json: Json = False) -> None:
+    """Make the store's first key and print its public half: what others pin. One that is there is left as it is."""
+    from actum.errors import BadInput
+    from actum.wiring import signing_key, verifier_keys
+
+    with log_of(writes=True) as store:
+        there, _ = verifier_keys(store, [], current())
+        if there:
+            raise BadInput("this store has a key already; replace it with `actum keys rotate`")
+        key = signing_key(store, current())
+        if key is None:
+            raise BadInput("this store is no file; say where its key shall lie with ACTUM_KEY_FILE")
+    _print({"key": key.verifier().to_text()}, json=json)
+
+
+def rotate(json: Json = False) -> None:
+    """Hand over to a new key, in an event that both keys sign. Whoever pinned the old one follows by itself."""
+    from actum.wiring import rotate_key
+
+    with log_of() as store:
+        before, after = rotate_key(store, current())
+    _print({"old": before.to_text(), "new": after.to_text()}, json=json)
+
+
+def show(json: Json = False) -> None:
+    """Print the public keys: the one to pin, and the one in force now."""
+    from actum.errors import BadInput
+    from actum.wiring import signing_key, verifier_keys
+
+    with log_of() as store:
+        pinned, _ = verifier_keys(store, [], current())
+        if not pinned:
+            raise BadInput("this store has no key yet; `actum seal` or `actum keys new` makes one")
+        in_force = signing_key(store, current())
+        assert in_force is not None  # where its public half lies, it lies
+    _print({"pinned": pinned[0].to_text(), "in_force": in_force.verifier().to_text()}, json=json)
+
+
+def _print(said: dict[str, str], *, json: bool) -> None:
+    if json:
+        print_json(said)
+    else:
+        for name, text in said.items():
+            say(f"{name.replace('_', ' '):<9} {text}")

@@ -1,0 +1,178 @@
+"""From a URL to a PostgreSQL database with our tables in today's schema, or a clear refusal."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from actum.errors import BadInput, StoreRefused, near_miss
+from actum.eventstore.postgres_connection import DatabaseError, connect, is_missing_table, reason_of
+from actum.migrations import HEAD, REVISIONS
+
+__all__ = ["Address", "create_or_upgrade", "parse_url", "prepare", "revision_at", "revision_of"]
+
+_OURS: Final = {"mode": "rw", "busy_timeout": "5", "lease": "2", "answer_timeout": "15"}
+_LIBPQ: Final = (
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "gssencmode",
+    "host",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "service",
+    "sslcert",
+    "sslcrl",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+)
+_SECONDS: Final = re.compile(r"\d{1,6}(\.\d+)?", re.ASCII)
+
+
+class Address(NamedTuple):
+    """What a store URL says."""
+
+    shown: str
+    """The URL without the password: for messages."""
+    parameters: dict[str, str]
+    """What libpq needs to connect."""
+    read_only: bool
+    busy_s: float
+    """How long an append waits for a stream that another transaction holds."""
+    lease_s: float
+    """After so long without a sign of life, another process may take over."""
+    answer_s: float
+    """How long an append that is durable waits for its positions."""
+
+
+def parse_url(url: str) -> Address:
+    """`postgresql://user:password@host:port/database`, then our options and those of libpq."""
+    if not url.startswith("postgresql://"):
+        raise BadInput(f"{url!r} is not a PostgreSQL store; write postgresql://user@host/database")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise BadInput(f"{_without_password(url)!r}: {exc}") from None
+    shown = _without_password(url)
+    database = unquote(parts.path.removeprefix("/"))
+    if not database or "/" in database:
+        raise BadInput(f"{shown!r} names no database; write postgresql://user@host/database")
+    ours = dict(_OURS)
+    parameters = {"dbname": database, "connect_timeout": "10", "application_name": "actum"}
+    named = {"host": parts.hostname, "port": port and str(port), "user": parts.username, "password": parts.password}
+    parameters |= {name: unquote(value) for name, value in named.items() if value}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in ours:
+            ours[name] = value
+        elif name in _LIBPQ:
+            parameters[name] = value
+        else:
+            raise BadInput(f"{shown!r}: unknown option {name!r}{near_miss(name, [*_OURS, *_LIBPQ])}")
+    if ours["mode"] not in ("rw", "ro"):
+        raise BadInput(f"{shown!r}: mode is rw or ro, not {ours['mode']!r}")
+    seconds = []
+    for name in ("busy_timeout", "lease", "answer_timeout"):
+        if not _SECONDS.fullmatch(ours[name]) or (name == "lease" and float(ours[name]) < 0.1):
+            raise BadInput(f"{shown!r}: {name} is a number of seconds, not {ours[name]!r}")
+        seconds.append(float(ours[name]))
+    return Address(shown, parameters, ours["mode"] == "ro", *seconds)
+
+
+def _without_password(url: str) -> str:
+    shown = re.sub(r"^(\w+://[^/?#]*?):[^/?#]*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&#]*", r"\1***", shown)
+
+
+BLANK: Final = "blank"
+
+
+def revision_of(address: Address) -> str | None:
+    """The revision of our tables, `BLANK` when there are none, None when another program's are in their place."""
+    con = connect(address.shown, address.parameters)
+    try:
+        found = con.execute(
+            "SELECT to_regclass('alembic_version')::text, to_regclass('tree_state')::text, to_regclass('events')::text"
+        ).fetchone()
+        versions, tree, events = found or (None, None, None)
+        if versions is None:
+            return BLANK if tree is None and events is None else None
+        row = con.execute("SELECT version_num FROM alembic_version").fetchone()
+        if tree is None or events is None:
+            return None if row is not None or tree is not None or events is not None else BLANK
+        return str(row[0]) if row is not None else None
+    except DatabaseError as exc:
+        if is_missing_table(exc):
+            return BLANK
+        raise StoreRefused(address.shown, f"{reason_of(exc)}; nothing was read") from exc
+    finally:
+        con.close()
+
+
+def revision_at(url: str) -> str | None:
+    """The schema revision of the store at a URL; None when there is none."""
+    found = revision_of(parse_url(url))
+    return None if found == BLANK else found
+
+
+def prepare(address: Address) -> None:
+    """Make our tables when they are not there.
+
+    Raises `StoreRefused` when another program's tables are in their place, and for a schema that is older (run
+    `actum db upgrade`) or newer than this program.
+    """
+    found = revision_of(address)
+    if found == HEAD:
+        return
+    if found == BLANK:
+        if address.read_only:
+            raise StoreRefused(address.shown, "there is no store in this database")
+        _upgrade(address)
+        return
+    if found is None:
+        raise StoreRefused(
+            address.shown,
+            "another program's tables are where the store's would be; name another database, or a schema of its own "
+            "with ?options=-csearch_path%3DNAME",
+        )
+    if found in REVISIONS:
+        raise StoreRefused(address.shown, f"is of schema {found}, this program needs {HEAD}; run `actum db upgrade`")
+    raise StoreRefused(
+        address.shown,
+        f"was written by a newer version (schema {found}, this program knows {HEAD}); upgrade actum to open it",
+    )
+
+
+def create_or_upgrade(url: str) -> tuple[str | None, str]:
+    """Bring the database to today's schema; returns the revision before, None for no tables, and after.
+
+    Raises `StoreRefused` as `prepare` does, but for a store that is merely older.
+    """
+    address = parse_url(url)
+    found = revision_of(address)
+    if found == BLANK or (found in REVISIONS and found != HEAD):
+        return _upgrade(address)
+    prepare(address)
+    return found, HEAD
+
+
+def _upgrade(address: Address) -> tuple[str | None, str]:
+    from sqlalchemy import URL  # with Alembic, only when a schema is made
+
+    from actum.migrations.upgrade import upgrade
+
+    try:
+        return upgrade(URL.create("postgresql+psycopg"), prepare_threshold=None, **address.parameters)
+    except StoreRefused as exc:
+        raise StoreRefused(address.shown, exc.problem) from exc

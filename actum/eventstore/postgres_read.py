@@ -1,0 +1,261 @@
+"""The reading half of the PostgreSQL store: any number of threads, each query on a connection of its own.
+
+An event that is durable and has no position yet is not there for a reader. What looks at streams or at the tree waits
+until everything that it could contradict has its position: a moment while a sequencer is alive.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from actum.errors import StoreRefused
+from actum.events import RecordedEvent, id_text
+from actum.events.merkle import Frontier
+from actum.eventstore.postgres_connection import Connection, DatabaseError, bigints, connect, reason_of, texts
+from actum.eventstore.postgres_open import Address
+from actum.eventstore.protocol import RawEvent, TreeState
+from actum.eventstore.views import VIEWS, check_query
+
+__all__ = ["BATCH_BITS", "PostgresReader"]
+
+BATCH_BITS: Final = 20
+"""An event's number is that of its batch times 2^20 plus its place in the batch."""
+
+_EVENTS = (
+    "SELECT l.seq, e.header, p.data, p.salt FROM log l JOIN events e ON e.seq = l.event "
+    "LEFT JOIN payloads p ON p.seq = l.event "
+)
+_HEADERS = "SELECT l.seq, e.header, NULL::bytea, NULL::bytea FROM log l JOIN events e ON e.seq = l.event "
+_RAW = (
+    "SELECT l.seq, s.name, e.version, e.id, e.type, e.header, p.salt, p.data FROM log l "
+    "JOIN events e ON e.seq = l.event LEFT JOIN streams s ON s.no = e.stream AND s.tenant = e.tenant "
+    "LEFT JOIN payloads p ON p.seq = l.event "
+)
+_STREAM = (
+    "SELECT l.seq, e.header, p.data, p.salt FROM streams s JOIN events e ON e.stream = s.no "
+    "LEFT JOIN log l ON l.event = e.seq LEFT JOIN payloads p ON p.seq = e.seq "
+    "WHERE s.tenant = %s AND s.name = %s AND e.version >= %s AND e.version < %s ORDER BY e.version"
+)
+# Each stream as far as it has positions: without its events of the batches that wait. SHA-256 makes the leaf again.
+_WAITING = (
+    "SELECT e.stream, min(e.version) AS version FROM pending q JOIN events e "
+    f"ON e.seq >= q.batch << {BATCH_BITS} AND e.seq < (q.batch + 1) << {BATCH_BITS} WHERE q.tenant = %s GROUP BY 1"
+)
+_HEADS = (
+    f"WITH w AS ({_WAITING}) SELECT s.no, s.name, coalesce(w.version, s.version), "
+    "CASE WHEN w.version IS NULL THEN s.last_leaf ELSE (SELECT sha256('\\x00'::bytea || e.header) FROM events e "
+    "WHERE e.stream = s.no AND e.version = w.version - 1) END "
+    "FROM streams s LEFT JOIN w ON w.stream = s.no WHERE s.tenant = %s AND coalesce(w.version, s.version) > 0 "
+)
+_PAGE = 1_000
+_POLL_S = (0.002, 0.02)  # how late another process's commit may be seen: at first, and when nothing happens
+
+
+class PostgresReader:
+    """One tenant's log in one PostgreSQL database, for reading. `tenant_no` is set by who opens it."""
+
+    def __init__(self, address: Address, tenant: str) -> None:
+        self.url = address.shown
+        self.tenant = tenant
+        self._address = address
+        self._tenant_no = 0
+        self._base = 0
+        self._idle: list[Connection] = []
+        self._changed = threading.Condition()
+        self._commits = 0
+        self._closed = False
+
+    # -- events --------------------------------------------------------------------------------------------------
+
+    def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
+        low = min(max(from_version, 0), 1 << 62)
+        to = (1 << 62) if to_version is None else min(max(to_version, 0), 1 << 62)
+        deadline = time.monotonic() + self._address.answer_s
+        while True:
+            rows = self._ask(_STREAM, (self._tenant_no, stream, low, to))
+            if all(row[0] is not None for row in rows):
+                return self._recorded(rows)
+            self._pause_until(deadline, f"events of stream {stream!r}")
+
+    def read(
+        self, after: int = -1, limit: int | None = None, *, types: Sequence[str] | None = None, payloads: bool = True
+    ) -> Iterator[RecordedEvent]:
+        some = "AND e.type = ANY(%s) " if types is not None else ""
+        values = () if types is None else (texts(list(types)),)
+        for rows in self._pages(_EVENTS if payloads else _HEADERS, some, values, after, limit):
+            yield from self._recorded(rows)
+
+    def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
+        base, new = self._base, tuple.__new__  # RawEvent(…) takes twice as long, and checking makes millions
+        for rows in self._pages(_RAW, "", (), after, limit):
+            for seq, stream, version, raw_id, kind, header, salt, data in rows:
+                name = id_text(raw_id) if len(raw_id) == 16 else repr(raw_id)
+                yield new(RawEvent, (seq - base, stream or "", version, name, kind, header, salt, data))
+
+    def _pages(
+        self, select: str, condition: str, values: tuple[Any, ...], after: int, limit: int | None
+    ) -> Iterator[list[Any]]:
+        """Page by key: no transaction stays open between pages, so nothing keeps the database from cleaning up."""
+        at = self._base + min(max(after, -1), 1 << 40)  # around it lie other tenants' logs
+        end = self._base + (1 << 40)
+        left = limit
+        while left is None or left > 0:
+            page = _PAGE if left is None else min(_PAGE, left)
+            rows = self._ask(
+                f"{select}WHERE l.seq > %s AND l.seq < %s {condition}ORDER BY l.seq LIMIT %s", (at, end, *values, page)
+            )
+            if rows:
+                yield rows
+            if len(rows) < page:
+                return
+            at = rows[-1][0]
+            if left is not None:
+                left -= len(rows)
+
+    def _recorded(self, rows: list[Any]) -> list[RecordedEvent]:
+        base = self._base
+        return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+
+    # -- the log as a whole --------------------------------------------------------------------------------------
+
+    def head(self) -> int:
+        rows = self._ask("SELECT size FROM tree_state WHERE tenant = %s", (self._tenant_no,))
+        return int(rows[0][0]) if rows else 0
+
+    def wait(self, position: int, timeout_s: float) -> int:
+        deadline = time.monotonic() + timeout_s
+        pause, longest = _POLL_S
+        while True:
+            commits = self._commits
+            size = self.head()
+            left = deadline - time.monotonic()
+            if size > position or left <= 0:
+                return size
+            with self._changed:  # our own commits notify; another process's are found by asking again
+                if commits == self._commits and not self._closed:
+                    self._changed.wait(min(left, pause))
+            pause = min(pause * 1.5, longest)
+
+    def stream_version(self, stream: str) -> int:
+        rows = self._ask(f"{_HEADS}AND s.name = %s", (self._tenant_no, self._tenant_no, stream))
+        return int(rows[0][2]) if rows else 0
+
+    def streams(self) -> Iterator[tuple[str, int, bytes]]:
+        last = -1
+        while True:
+            rows = self._ask(
+                f"{_HEADS}AND s.no > %s ORDER BY s.no LIMIT %s", (self._tenant_no, self._tenant_no, last, _PAGE)
+            )
+            for _, name, version, leaf in rows:
+                yield name, version, leaf
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1][0]
+
+    def tree(self) -> TreeState:
+        """The tree with everything in it that was durable when this was asked."""
+        deadline = time.monotonic() + self._address.answer_s
+        waiting: list[int] | None = None
+        while True:
+            found = self._ask(
+                "SELECT t.size, t.frontier, ARRAY(SELECT q.batch FROM pending q WHERE q.tenant = t.tenant "
+                "AND (%s::bigint[] IS NULL OR q.batch = ANY(%s))) FROM tree_state t WHERE t.tenant = %s",
+                (*[None if waiting is None else bigints(waiting)] * 2, self._tenant_no),
+            )
+            if not found:
+                return TreeState(0, Frontier().to_bytes())
+            size, frontier, waiting = found[0]
+            if not waiting:
+                return TreeState(size, frontier)
+            self._pause_until(deadline, f"{len(waiting)} appends")
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        return self._ask("SELECT size, note FROM checkpoints WHERE tenant = %s ORDER BY size", (self._tenant_no,))
+
+    def view(
+        self,
+        view: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        order: str | None = None,
+        descending: bool = False,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        where = where or {}
+        shape = check_query(view, where, order)
+        columns = shape.key + shape.columns
+        conditions, values = ["tenant = %s"], list[Any]([self._tenant_no])
+        for column, value in where.items():
+            options = value if isinstance(value, tuple) else (value,)
+            null = f" OR {column} IS NULL" if None in options else ""
+            conditions.append(f"({column} = ANY(%s){null})")
+            if column in shape.numbers:  # what cannot stand in the column is in no row
+                values.append(bigints([o for o in options if type(o) is int and -(1 << 63) <= o < 1 << 63]))
+            else:
+                values.append(texts([o for o in options if isinstance(o, str) and "\0" not in o]))
+        way = "DESC NULLS LAST" if descending else "NULLS FIRST"
+        by = [f"{_bytewise(view, order)} {way}"] if order else []
+        by += [_bytewise(view, column) for column in shape.key]
+        most = "" if limit is None else " LIMIT %s"
+        values += [] if limit is None else [max(limit, 0)]
+        rows = self._ask(
+            f"SELECT {','.join(columns)} FROM {view} WHERE {' AND '.join(conditions)} ORDER BY {', '.join(by)}{most}",
+            values,
+        )
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    # -- connections ---------------------------------------------------------------------------------------------
+
+    def _pause_until(self, deadline: float, what: str) -> None:
+        """Give the sequencer a moment; refuse when none has come in all the time there was."""
+        if time.monotonic() >= deadline:
+            raise StoreRefused(
+                self.url,
+                f"{what} are durable and have waited {self._address.answer_s:g} s for their positions: no process that "
+                "gives them is running, or it cannot write; nothing was read",
+            )
+        with self._changed:
+            if not self._closed:
+                self._changed.wait(_POLL_S[0])
+
+    def _ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """All rows of one query. The connection is this query's alone; it goes back for the next one, of any thread."""
+        while True:
+            if self._closed:
+                raise StoreRefused(self.url, "the store is closed")
+            try:
+                con, fresh = self._idle.pop(), False
+            except IndexError:
+                con, fresh = self._connect(), True
+            try:
+                rows = con.execute(sql, values).fetchall()
+            except DatabaseError as exc:
+                gone = con.closed
+                con.close()
+                if gone and not fresh:
+                    continue  # it had died unnoticed, as those kept from before may all have
+                raise StoreRefused(self.url, f"{reason_of(exc)}; nothing was read") from exc
+            except BaseException:
+                con.close()
+                raise
+            self._idle.append(con)
+            if self._closed:
+                self._drop_idle()
+            return rows
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            try:
+                self._idle.pop().close()
+            except IndexError:
+                return  # another thread took it first
+
+    def _connect(self) -> Connection:
+        return connect(self.url, self._address.parameters)
+
+
+def _bytewise(view: str, column: str) -> str:
+    return column if column in VIEWS[view].numbers else f'{column} COLLATE "C"'

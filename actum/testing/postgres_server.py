@@ -1,0 +1,164 @@
+"""A PostgreSQL server, and a PgBouncer in front of one, of a test's own: to be stopped, restored and misconfigured."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from actum.errors import StoreRefused
+from actum.testing.postgres import ask
+
+__all__ = ["PASSWORD", "Server", "find_bouncer", "find_programs", "pooled"]
+
+PASSWORD = "correct-horse"
+_PATIENCE_S = 20
+
+
+def find_programs() -> Path | None:
+    """The folder of a PostgreSQL server's programs; None when this machine has none."""
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return folders[-1] if folders and (folders[-1] / "initdb").exists() else None
+
+
+def find_bouncer() -> str | None:
+    """PgBouncer's program, or what ACTUM_PGBOUNCER says it is."""
+    return os.environ.get("ACTUM_PGBOUNCER") or shutil.which("pgbouncer")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Unprivileged:
+    """Servers refuse to run as root; then they run as the user `postgres`, or as nobody."""
+
+    def __init__(self) -> None:
+        self.user: str | None = None
+        if os.getuid() == 0:
+            import pwd
+
+            names = {entry.pw_name for entry in pwd.getpwall()}
+            self.user = "postgres" if "postgres" in names else "nobody"
+
+    def folder(self) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="actum-server-"))
+        if self.user is not None:
+            shutil.chown(folder, self.user)
+        return folder
+
+
+class Server:
+    """Asks for a password, allows prepared transactions, and has a database `log`. Trust it with nothing."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._as = _Unprivileged()
+        self._folder = self._as.folder()
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        password = self._folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        self._run("initdb", "-D", f"{self._folder}/data", "-U", "boss", "-A", "scram-sha-256", f"--pwfile={password}")
+        self.start()
+        ask(self.url("postgres"), "CREATE DATABASE log")
+
+    def url(self, database: str = "log", user: str = "boss", password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/{database}"
+
+    def start(self) -> None:
+        options = ["-c", "max_prepared_transactions=4", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        self._process = subprocess.Popen(
+            [self._programs / "postgres", "-D", f"{self._folder}/data", "-p", str(self._port), "-k", "", *options],
+            user=self._as.user,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+        )
+        _wait_for(self.url("postgres"))
+
+    def stop(self) -> None:
+        """As a machine that is switched off does."""
+        if self._process is not None:
+            self._process.send_signal(3)  # SIGQUIT: at once, and recover when started again
+            self._process.wait(_PATIENCE_S)
+            self._process = None
+
+    def dump(self, database: str = "log") -> bytes:
+        return self._run("pg_dump", "-Fc", self.url(database))
+
+    def restore(self, dump: bytes, database: str) -> None:
+        """Into a new database of this name."""
+        ask(self.url("postgres"), f"CREATE DATABASE {database}")
+        self._run("pg_restore", "-d", self.url(database), given=dump)
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def _run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
+        done = subprocess.run(
+            [self._programs / program, *arguments],
+            input=given,
+            capture_output=True,
+            user=self._as.user,
+            cwd="/",
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+
+@contextmanager
+def pooled(program: str, url: str, connections: int = 6) -> Iterator[str]:
+    """The same database through a PgBouncer in transaction mode with so few server connections."""
+    parts = urlsplit(url)
+    runs_as, port = _Unprivileged(), _free_port()
+    folder = runs_as.folder()
+    (folder / "users").write_text(f'"{parts.username}" "{parts.password or ""}"\n')
+    password = f" password={parts.password}" if parts.password else ""
+    (folder / "ini").write_text(
+        f"[databases]\n* = host={parts.hostname} port={parts.port} user={parts.username}{password}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
+        f"auth_file = {folder}/users\npool_mode = transaction\nmax_client_conn = 500\n"
+        f"default_pool_size = {connections}\nserver_reset_query = DISCARD ALL\nserver_reset_query_always = 1\n"
+    )
+    process = subprocess.Popen(
+        [program, "-q", str(folder / "ini")],
+        user=runs_as.user,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+    )
+    try:
+        through = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
+        _wait_for(through)
+        yield through
+    finally:
+        process.terminate()
+        process.wait(_PATIENCE_S)
+        shutil.rmtree(folder)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            ask(url, "SELECT 1")
+        except StoreRefused:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
