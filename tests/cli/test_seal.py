@@ -144,3 +144,26 @@ def test_the_checkpoint_may_be_kept_elsewhere(actum: Shell, tmp_path: Path) -> N
     assert (there / "last").read_text() == actum("checkpoint", "show").out
     assert not (actum.folder / "actum.db.signing-key").exists()
     assert actum("verify", environment=places).code == 0
+
+
+def test_a_log_that_lost_signed_events_goes_on_in_a_new_epoch(actum: Shell) -> None:
+    """One command puts the loss on record; from then on it is signed again, and verify names what was lost."""
+    actum("run", "flows:twice", "--input", "1")
+    shutil.copy(actum.folder / "actum.db", actum.folder / "backup.db")
+    actum("run", "flows:twice", "--input", "2")
+    (actum.folder / "kept").write_text(actum("checkpoint", "show").out)
+    fine = actum("checkpoint", "new-epoch", "--reason", "to be sure")
+    assert fine.code == 2
+    assert "nothing is lost, so no new epoch was begun" in fine.err
+    shutil.copy(actum.folder / "backup.db", actum.folder / "actum.db")
+    begun = actum("checkpoint", "new-epoch", "--reason", "the disk died", "--json")
+
+    assert begun.json() == {"signed": 9, "agrees_to": 5, "size": 6, "origin": "actum/default/epoch-2"}
+    assert actum("run", "flows:twice", "--input", "3").code == 0
+    found = actum("verify", "--checkpoint", "kept", "--json")
+    assert (found.code, found.json()["verdict"]) == (0, "verified_with_gaps")
+    assert "the lost epoch of actum/default, abandoned at size 9 by event 5 (the disk died)" in found.out
+    assert "VERIFIED, WITH STATED GAPS" in actum("verify").out
+    _, key = keys(actum)
+    assert actum("proof", "7", "--out", "one.tlog-proof").code == 0
+    assert actum("verify", "--proof", "one.tlog-proof", "--key", key).code == 0
