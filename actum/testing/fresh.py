@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from actum.eventstore import EventStore
+from actum.eventstore import EventStore, open_store
 from actum.testing.builders import batch
 from actum.testing.clock import ManualClock
 
@@ -29,6 +29,7 @@ class FreshLogs:
         self._folder = folder
         self._database = database
         self._opened: list[EventStore] = []
+        self._urls: dict[EventStore, str] = {}
 
     def of(self, count: int, name: str = "e", clock: ManualClock | None = None) -> EventStore:
         """A log of so many events."""
@@ -36,6 +37,13 @@ class FreshLogs:
         self._opened.append(store)
         add(store, 0, count, name)
         return store
+
+    def again(self, store: EventStore) -> EventStore:
+        """The same log, opened once more, as another process would; in memory there is only the one."""
+        if self.kind == "memory":
+            return store
+        self._opened.append(open_store(self._urls[store]))
+        return self._opened[-1]
 
     def _open(self, clock: ManualClock) -> EventStore:
         number = len(self._opened)
@@ -46,10 +54,15 @@ class FreshLogs:
         if self.kind == "sqlite":
             from actum.eventstore.sqlite import SQLiteStore
 
-            return SQLiteStore(f"sqlite:///{self._folder}/log{number}.db", clock=clock)
-        from actum.eventstore.postgres import PostgresStore
+            url = f"sqlite:///{self._folder}/log{number}.db"
+            store: EventStore = SQLiteStore(url, clock=clock)
+        else:
+            from actum.eventstore.postgres import PostgresStore
 
-        return PostgresStore(self._database(number), clock=clock)
+            url = self._database(number)
+            store = PostgresStore(url, clock=clock)
+        self._urls[store] = url
+        return store
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -19,7 +19,6 @@ from actum.eventstore import EventStore
 from actum.eventstore.check import check_store
 from actum.eventstore.check_seals import Trusted
 from actum.eventstore.checkpoint_store import MemoryCheckpoint
-from actum.eventstore.memory import MemoryStore
 from actum.eventstore.protocol import ANY, Append
 from actum.eventstore.sealing import Sealer
 from actum.eventstore.sealing_record import (
@@ -33,6 +32,7 @@ from actum.eventstore.verification import Check, Verification
 from actum.testing.authority import Authority
 from actum.testing.builders import KEY, batch, event
 from actum.testing.clock import ManualClock
+from actum.testing.fresh import FreshLogs
 from actum.testing.witness import Witness
 
 VKEY = KEY.verifier()
@@ -42,8 +42,8 @@ WITNESS = Witness("witness.example/w1", bytes(32))
 CLOCK = ManualClock()
 
 
-def log_of(*names: str, clock: ManualClock = CLOCK) -> MemoryStore:
-    store = MemoryStore(clock=clock)
+def log_of(logs: FreshLogs, *names: str, clock: ManualClock = CLOCK) -> EventStore:
+    store = logs.of(0, clock=clock)
     for name in names:
         store.append(batch(name, stream=f"s/{len(name) % 2}"))
     return store
@@ -62,8 +62,8 @@ def line(found: Verification, name: str) -> Check:
     return next(one for one in found.checks if one.name == name)
 
 
-def sealed(*names: str) -> tuple[MemoryStore, MemoryCheckpoint]:
-    store, kept = log_of(*names), MemoryCheckpoint()
+def sealed(logs: FreshLogs, *names: str) -> tuple[EventStore, MemoryCheckpoint]:
+    store, kept = log_of(logs, *names), MemoryCheckpoint()
     Sealer(store, KEY, kept).seal()
     return store, kept
 
@@ -71,10 +71,10 @@ def sealed(*names: str) -> tuple[MemoryStore, MemoryCheckpoint]:
 # -- a log rebuilt -------------------------------------------------------------------------------------------
 
 
-def test_rebuilt_under_the_same_key_is_caught_by_the_kept_checkpoint() -> None:
+def test_rebuilt_under_the_same_key_is_caught_by_the_kept_checkpoint(logs: FreshLogs) -> None:
     """Whoever has database and key can make a log that fits itself; not one that fits what was kept apart."""
-    _, kept = sealed("a", "b", "c")
-    forged = log_of("a", "x", "c")
+    _, kept = sealed(logs, "a", "b", "c")
+    forged = log_of(logs, "a", "x", "c")
     Sealer(forged, KEY).seal()
 
     assert failed(check(forged)) == {}
@@ -83,34 +83,34 @@ def test_rebuilt_under_the_same_key_is_caught_by_the_kept_checkpoint() -> None:
     assert "the log forked" in failed(found)["kept checkpoint"]
 
 
-def test_rebuilt_under_the_same_key_is_caught_by_the_auditors_checkpoint() -> None:
+def test_rebuilt_under_the_same_key_is_caught_by_the_auditors_checkpoint(logs: FreshLogs) -> None:
     """The same holds for a checkpoint that an auditor took home."""
-    store, _ = sealed("a", "b", "c")
-    forged = log_of("a", "x", "c", "d")
+    store, _ = sealed(logs, "a", "b", "c")
+    forged = log_of(logs, "a", "x", "c", "d")
     Sealer(forged, KEY).seal()
     found = check_store(forged, keys=[VKEY], outside=[store.checkpoints()[0][1]])
 
     assert "do not give the root of the checkpoint of size 3" in failed(found)["checkpoints"]
 
 
-def test_rebuilt_under_the_same_key_is_caught_by_a_witness() -> None:
+def test_rebuilt_under_the_same_key_is_caught_by_a_witness(logs: FreshLogs) -> None:
     """A witness's line on a checkpoint of the true log does not fit the forged one."""
-    store, _ = sealed("a", "b", "c")
+    store, _ = sealed(logs, "a", "b", "c")
     seen = WITNESS.cosign(store.checkpoints()[0][1], 1_795_262_400)
-    forged = log_of("a", "x", "c")
+    forged = log_of(logs, "a", "x", "c")
     forged.add_checkpoint(3, seen)
     found = check(forged, witnesses=[WITNESS.key])
 
     assert "cosigned another log" in failed(found)["witnesses"]
 
 
-def test_rebuilt_under_the_same_key_is_caught_by_a_time_stamp(tmp_path: Path) -> None:
+def test_rebuilt_under_the_same_key_is_caught_by_a_time_stamp(logs: FreshLogs, tmp_path: Path) -> None:
     """The stamp of the true checkpoint cannot be put on the forged one."""
     authority = Authority(tmp_path / "tsa")
     roots = load_roots(authority.root.read_bytes(), "root")
-    store, _ = sealed("a", "b", "c")
+    store, _ = sealed(logs, "a", "b", "c")
     response = authority.answer(stamp_request(store.checkpoints()[0][1]))
-    forged = log_of("a", "x", "c")
+    forged = log_of(logs, "a", "x", "c")
     Sealer(forged, KEY).seal()
     note = forged.checkpoints()[0][1]
     with pytest.raises(TimestampRefused, match="over another checkpoint"):
@@ -123,26 +123,26 @@ def test_rebuilt_under_the_same_key_is_caught_by_a_time_stamp(tmp_path: Path) ->
     assert found.first_bad.position == 3
 
 
-def test_rebuilt_under_another_key_is_refused() -> None:
+def test_rebuilt_under_another_key_is_refused(logs: FreshLogs) -> None:
     """A log that fits itself under the thief's key is not signed by the one the auditor pinned."""
-    forged = log_of("a", "x", "c")
+    forged = log_of(logs, "a", "x", "c")
     Sealer(forged, THIEF).seal()
 
     assert "no known key signed it" in failed(check(forged))["signatures"]
 
 
-def test_a_checkpoint_of_another_origin_is_refused() -> None:
+def test_a_checkpoint_of_another_origin_is_refused(logs: FreshLogs) -> None:
     """The same key may sign for many logs: what it signed for one is nothing for another."""
-    store = log_of("a", "b")
+    store = log_of(logs, "a", "b")
     store.add_checkpoint(2, sign(Checkpoint("actum/other", 2, root_of(e.leaf for e in store.read())), KEY))
 
     assert "is of the log 'actum/other', not of 'actum/default'" in failed(check(store))["signatures"]
 
 
-def test_smaller_than_the_kept_checkpoint_is_refused() -> None:
+def test_smaller_than_the_kept_checkpoint_is_refused(logs: FreshLogs) -> None:
     """A cut log is named as such, at the first event it lacks; and is not signed again."""
-    _, kept = sealed("a", "b", "c")
-    cut = log_of("a", "b")
+    _, kept = sealed(logs, "a", "b", "c")
+    cut = log_of(logs, "a", "b")
     found = check(cut, kept=kept.note, kept_at="apart")
 
     assert "3 events were signed, and it ends before this one" in failed(found)["kept checkpoint"]
@@ -152,9 +152,9 @@ def test_smaller_than_the_kept_checkpoint_is_refused() -> None:
         Sealer(cut, KEY, kept).seal()
 
 
-def test_a_consistency_proof_of_another_tree_is_refused() -> None:
+def test_a_consistency_proof_of_another_tree_is_refused(logs: FreshLogs) -> None:
     """The proof between two sizes of one log says nothing of another log's."""
-    one, other = ([event.leaf for event in log_of(*names).read()] for names in ("abcde", "abxde"))
+    one, other = ([event.leaf for event in log_of(logs, *names).read()] for names in ("abcde", "abxde"))
     proof = consistency_proof(other, 3, 5)
 
     assert verify_consistency(3, root_of(other[:3]), 5, root_of(other), proof)
@@ -162,9 +162,9 @@ def test_a_consistency_proof_of_another_tree_is_refused() -> None:
     assert not verify_consistency(3, root_of(one[:3]), 5, root_of(one), proof)
 
 
-def test_a_known_keys_bad_signature_beside_a_good_unknown_one_is_refused() -> None:
+def test_a_known_keys_bad_signature_beside_a_good_unknown_one_is_refused(logs: FreshLogs) -> None:
     """Another's good signature does not save a wrong one of the pinned key."""
-    store = log_of("a")
+    store = log_of(logs, "a")
     good = Checkpoint(KEY.name, 1, root_of(e.leaf for e in store.read()))
     bad_line = sign(Checkpoint(KEY.name, 1, bytes(32)), KEY).splitlines()[-1]
     note = sign(good, THIEF) + bad_line + "\n"
@@ -178,9 +178,9 @@ def test_a_known_keys_bad_signature_beside_a_good_unknown_one_is_refused() -> No
 # -- keys ----------------------------------------------------------------------------------------------------
 
 
-def test_a_rotation_followed_from_the_pinned_key() -> None:
+def test_a_rotation_followed_from_the_pinned_key(logs: FreshLogs) -> None:
     """Old checkpoints by the old key, new ones by the new: all verify from either."""
-    store, kept = sealed("a", "b")
+    store, kept = sealed(logs, "a", "b")
     record_rotation(store, CLOCK, KEY, NEXT)
     Sealer(store, NEXT, kept).seal()
     store.append(batch("c"))
@@ -193,9 +193,9 @@ def test_a_rotation_followed_from_the_pinned_key() -> None:
 
 
 @pytest.mark.parametrize(("forged", "who"), [("new_signature", "the new key"), ("old_signature", "the old key")])
-def test_a_rotation_signed_by_only_one_is_refused_by_name(forged: str, who: str) -> None:
+def test_a_rotation_signed_by_only_one_is_refused_by_name(logs: FreshLogs, forged: str, who: str) -> None:
     """With one signature missing the event is named, and nobody follows it."""
-    store, kept = sealed("a", "b")
+    store, kept = sealed(logs, "a", "b")
     facts = rotation_facts(KEY.name, KEY, THIEF)
     facts[forged] = base64.b64encode(bytes(64)).decode()
     store.append([Append("system/default", ANY, [event("r", "key.rotated", **facts)])])
@@ -208,9 +208,9 @@ def test_a_rotation_signed_by_only_one_is_refused_by_name(forged: str, who: str)
     assert found.first_bad[:3] == (2, "system/default", 0)
 
 
-def test_a_strangers_rotation_is_refused_by_name() -> None:
+def test_a_strangers_rotation_is_refused_by_name(logs: FreshLogs) -> None:
     """A hand-over between two keys of a thief, properly signed, does not begin at the pinned key."""
-    store, kept = sealed("a", "b")
+    store, kept = sealed(logs, "a", "b")
     record_rotation(store, CLOCK, THIEF, NEXT)
     store.append(batch("c"))
     with pytest.raises(CheckpointRefused):
@@ -220,9 +220,9 @@ def test_a_strangers_rotation_is_refused_by_name() -> None:
     assert "was not in force, so it cannot hand over" in failed(check(store))["keys"]
 
 
-def test_a_checkpoint_by_a_replaced_key_is_refused_by_name() -> None:
+def test_a_checkpoint_by_a_replaced_key_is_refused_by_name(logs: FreshLogs) -> None:
     """What a stolen old key signs after its time is not believed, and the answer says that it was replaced."""
-    store, _ = sealed("a", "b")
+    store, _ = sealed(logs, "a", "b")
     record_rotation(store, CLOCK, KEY, NEXT)
     store.add_checkpoint(3, sign(Checkpoint(KEY.name, 3, root_of(e.leaf for e in store.read())), KEY))
 
@@ -232,9 +232,9 @@ def test_a_checkpoint_by_a_replaced_key_is_refused_by_name() -> None:
 # -- witnesses and time stamps -------------------------------------------------------------------------------
 
 
-def test_cosignatures_are_recorded_and_checked() -> None:
+def test_cosignatures_are_recorded_and_checked(logs: FreshLogs) -> None:
     """A witness's line comes back into the log, and verification says who saw which size when."""
-    store, kept = sealed("a", "b", "c")
+    store, kept = sealed(logs, "a", "b", "c")
     note = WITNESS.cosign(store.checkpoints()[0][1], 1_795_262_400)
     with pytest.raises(CheckpointRefused, match="bears no cosignature"):
         record_cosigned(store, CLOCK, store.checkpoints()[0][1], [VKEY], [WITNESS.key])
@@ -249,9 +249,9 @@ def test_cosignatures_are_recorded_and_checked() -> None:
     assert "bears a cosignature of witness.example/w2" in line(check(store, witnesses=[other]), "witnesses").detail
 
 
-def test_a_changed_cosignature_is_refused_by_name() -> None:
+def test_a_changed_cosignature_is_refused_by_name(logs: FreshLogs) -> None:
     """A known witness's line that does not verify is a finding, wherever the note lies."""
-    store, _ = sealed("a", "b", "c")
+    store, _ = sealed(logs, "a", "b", "c")
     seen = WITNESS.cosign(store.checkpoints()[0][1], 5)
     record_checkpoint(store, CLOCK, seen[:-20] + ("AAAA" if seen[-20:-16] != "AAAA" else "BBBB") + seen[-16:])
 
@@ -263,8 +263,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("tsa") / "good")
 
 
-def stamped(authority: Authority, clock: ManualClock) -> tuple[MemoryStore, Any]:
-    store, kept = log_of("a", "b", "c", clock=clock), MemoryCheckpoint()
+def stamped(logs: FreshLogs, authority: Authority, clock: ManualClock) -> tuple[EventStore, Any]:
+    store, kept = log_of(logs, "a", "b", "c", clock=clock), MemoryCheckpoint()
     Sealer(store, KEY, kept).seal()
     roots = load_roots(authority.root.read_bytes(), "root")
     note = store.checkpoints()[0][1]
@@ -279,9 +279,9 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def test_time_stamps_are_recorded_and_checked(authority: Authority) -> None:
+def test_time_stamps_are_recorded_and_checked(logs: FreshLogs, authority: Authority) -> None:
     """A stamp comes back into the log, and verification says when how much was there."""
-    store, roots = stamped(authority, ManualClock(now_us()))
+    store, roots = stamped(logs, authority, ManualClock(now_us()))
     found = check(store, roots=roots)
 
     assert failed(found) == {}
@@ -290,9 +290,11 @@ def test_time_stamps_are_recorded_and_checked(authority: Authority) -> None:
     assert (unsure.ok, unsure.detail) == (None, "not checked: no authority's root was given for the 1 there")
 
 
-def test_an_event_recorded_after_its_checkpoints_time_stamp_is_refused_by_name(authority: Authority) -> None:
+def test_an_event_recorded_after_its_checkpoints_time_stamp_is_refused_by_name(
+    logs: FreshLogs, authority: Authority
+) -> None:
     """What a stamped checkpoint covers cannot have been recorded an hour after it was stamped."""
-    store, roots = stamped(authority, ManualClock(now_us() + 3_600_000_000))
+    store, roots = stamped(logs, authority, ManualClock(now_us() + 3_600_000_000))
     found = check(store, roots=roots)
 
     assert "which covers it, was time-stamped at" in failed(found)["time stamps"]
@@ -300,13 +302,13 @@ def test_an_event_recorded_after_its_checkpoints_time_stamp_is_refused_by_name(a
     assert found.first_bad.position == 0
 
 
-def test_a_time_stamp_outside_its_certificates_time_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_time_stamp_outside_its_certificates_time_is_refused_by_name(logs: FreshLogs, tmp_path: Path) -> None:
     """A stamp of a time at which its certificate was not valid is neither recorded nor believed."""
     from datetime import timedelta
 
     expired = Authority(tmp_path / "tsa", begins=timedelta(days=-5), ends=timedelta(days=-1))
     roots = load_roots(expired.root.read_bytes(), "root")
-    store, _ = sealed("a")
+    store, _ = sealed(logs, "a")
     note = store.checkpoints()[0][1]
     response = expired.answer(stamp_request(note))
     with pytest.raises(TimestampRefused, match="its certificate is valid from"):
@@ -324,9 +326,9 @@ def system_event(type_: str, **facts: Any) -> list[Append]:
 
 
 @pytest.mark.parametrize(("size", "said"), [(2, "a root that the events do not give"), (9, "did not have then")])
-def test_a_recorded_checkpoint_of_another_log_is_refused_by_name(size: int, said: str) -> None:
+def test_a_recorded_checkpoint_of_another_log_is_refused_by_name(logs: FreshLogs, size: int, said: str) -> None:
     """A `checkpoint.signed` event must say what the log was."""
-    store = log_of("a", "b", "c")
+    store = log_of(logs, "a", "b", "c")
     store.append(system_event("checkpoint.signed", size=size, root=bytes(32).hex()))
     found = check(store)
 
@@ -335,9 +337,9 @@ def test_a_recorded_checkpoint_of_another_log_is_refused_by_name(size: int, said
     assert found.first_bad[:3] == (3, "system/default", 0)
 
 
-def test_a_recorded_note_of_another_checkpoint_is_refused_by_name() -> None:
+def test_a_recorded_note_of_another_checkpoint_is_refused_by_name(logs: FreshLogs) -> None:
     """The note in the payload must be of the checkpoint in the facts."""
-    store, _ = sealed("a", "b", "c")
+    store, _ = sealed(logs, "a", "b", "c")
     facts = {"size": 2, "root": root_of(e.leaf for e in store.read(limit=2)).hex()}
     new = event("note", "checkpoint.signed", canonical({"note": store.checkpoints()[0][1]}), **facts)
     store.append([Append("system/default", ANY, [new])])
@@ -346,9 +348,9 @@ def test_a_recorded_note_of_another_checkpoint_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"streams": 3}, {"root": bytes(32).hex()}, {"size": 99}])
-def test_recorded_stream_ends_that_were_not_so_are_refused_by_name(wrong: dict[str, Any]) -> None:
+def test_recorded_stream_ends_that_were_not_so_are_refused_by_name(logs: FreshLogs, wrong: dict[str, Any]) -> None:
     """A manifest that leaves a stream out, changes an end or is of no size the log had is named."""
-    store = log_of("a", "bb", "c")
+    store = log_of(logs, "a", "bb", "c")
     manifest = seal_streams(store, CLOCK)
     assert manifest is not None
     facts = {"size": 3, "streams": manifest.count, "root": manifest.root().hex()}
