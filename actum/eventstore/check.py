@@ -91,6 +91,7 @@ def check_store(
         seals.check_witnesses(everywhere, roots, outer["witnesses"]),
         seals.check_stamps(beside["time stamps"]),
         seals.check_manifests(beside["stream ends"]),
+        _said_of_clocks(scan.backwards),
         projections,
     )
     checks = tuple(line for line in lines if line is not None)
@@ -104,6 +105,14 @@ def check_store(
 
 def _earliest(faults: Sequence[Faults]) -> Bad | None:
     return min((f.first for f in faults if f.first is not None), key=lambda bad: bad.position, default=None)
+
+
+def _said_of_clocks(backwards: int | None) -> Check | None:
+    """Times that run backwards are no fault by themselves: clocks are set back, and those of two writers differ."""
+    if backwards is None:
+        return None
+    said = f"event {backwards} says that it was recorded before the one at {backwards - 1}: a clock was set back or is"
+    return Check("clock", None, f"{said} another's; positions tell the order, times do not")
 
 
 def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Check:
