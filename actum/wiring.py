@@ -52,7 +52,10 @@ def open_log(settings: Settings, *, must_exist: bool = False) -> EventStore:
 def is_there(settings: Settings) -> bool:
     """Whether the log that the settings name is there already; one that is no file always is."""
     path = _path_of(settings.store)
-    return path is None or path.exists()
+    try:
+        return path is None or path.exists()
+    except PermissionError:
+        return True  # opening it says what this user may not do
 
 
 def signing_key(store: EventStore, settings: Settings | None = None) -> SigningKey | None:

@@ -79,6 +79,11 @@ class Sealer:
         self._system: list[RecordedEvent] = []
         self._system_read = 0
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether what is signed is kept apart from the log, so that another log in its place is noticed."""
+        return self._kept is not None
+
     def seal(self) -> Checkpoint | None:
         """Sign the log as it is now; None when this size is signed already or nothing is there.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -68,6 +69,8 @@ class Server:
     def __init__(self, programs: Path, *settings: str, primary: Server | None = None) -> None:
         self._programs = programs
         self._settings = settings
+        self.largest_file: int | None = None
+        """From the next start on no file grows past so many bytes, as if its disk were full."""
         self._as = _Unprivileged()
         self._folder = self._as.folder()
         self._port = _free_port()
@@ -97,8 +100,13 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            preexec_fn=self._limit if self.largest_file is not None else None,
         )
         _wait_for(self.url("postgres"))
+
+    def _limit(self) -> None:
+        assert self.largest_file is not None
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.largest_file, self.largest_file))
 
     def stop(self) -> None:
         """As a machine that is switched off does."""

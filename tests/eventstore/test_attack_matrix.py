@@ -33,7 +33,7 @@ from actum.testing.authority import Authority
 from actum.testing.builders import KEY, batch, event, signed
 from actum.testing.clock import ManualClock
 from actum.testing.fresh import FreshLogs
-from actum.testing.logs import fill
+from actum.testing.logs import STREAMS, fill
 from actum.testing.tampering import Tampered
 from actum.testing.tampering_postgres import TamperedPostgres
 from actum.testing.witness import Witness
@@ -105,12 +105,8 @@ def test_edit_header_byte(forger: Forger, position: int) -> None:
     forger.change(position, b'"actor":{"kind":"worker"', b'"actor":{"kind":"Worker"')
     _, bad = found_by(forger)
 
-    streams = ("s/a", "s/b", "s/c")
-    assert bad[:3] == (
-        position,
-        "s/é" if position == 30 else streams[position % 3],
-        0 if position == 30 else position // 3,
-    )
+    place = ("s/é", 0) if position == 30 else (STREAMS[position % 3], position // 3)
+    assert bad[:3] == (position, *place)
 
 
 def test_edit_header_byte_and_cover_it_up(forger: Forger) -> None:
@@ -366,7 +362,7 @@ def test_known_key_bad_signature_next_to_a_good_unknown_one(logs: FreshLogs) -> 
     assert "is wrong" in failed(check(store))["signatures"]
 
 
-# -- time stamps ---
+# -- time stamps -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

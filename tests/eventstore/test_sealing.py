@@ -1,4 +1,4 @@
-"""Sealing, on every kind of store: what is signed, when, and that another log than the signed one is refused by name."""
+"""Sealing, on every kind of store: what is signed, when, and that any other log is refused by name."""
 
 from __future__ import annotations
 
