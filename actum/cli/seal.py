@@ -48,9 +48,7 @@ def seal(
         if signer is None:
             raise BadInput("this store is no file, so its signing key is not beside it; name one with ACTUM_KEY_FILE")
         if not signer.is_watched:
-            say(
-                "no checkpoint is kept apart from this store; name a place with ACTUM_CHECKPOINTS, or a fork goes unseen"
-            )
+            say("no checkpoint is kept apart from this log, so a fork goes unseen; name a place with ACTUM_CHECKPOINTS")
         if watch:
             run_sealer(
                 signer, store, clock, _until_stopped(), every_s=every, at_least_every_s=at_least_every,
