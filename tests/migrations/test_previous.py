@@ -21,9 +21,9 @@ from alembic import command
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from actum.errors import VersionConflict
 from actum.eventstore import STORES, EventStore, open_store
 from actum.eventstore.check import check_store
-from actum.eventstore.expected import VersionConflict
 from actum.migrations import HEAD, REVISIONS
 from actum.migrations.upgrade import _config, upgrade
 from actum.testing.builders import batch, event_id, signed
@@ -81,16 +81,14 @@ class OldProgram:
     """A process that runs an earlier release on a store, and does what it is told."""
 
     def __init__(self, code: Path, url: str) -> None:
+        packages = [path for path in sys.path if "site-packages" in path]
         self._process = subprocess.Popen(
             [sys.executable, "-c", OLD, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=code,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(code), *(p for p in sys.path if "site-packages" in p)]),
-            },
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(code), *packages])},
         )
         self.opened: dict[str, str] = self._answer()
 
@@ -113,9 +111,8 @@ class OldProgram:
 CASES = [
     (zipped, scheme)
     for zipped in PREVIOUS
-    for scheme in ("sqlite", "postgresql")
-    if f"actum/eventstore/{scheme.replace('ql', '')}.py" in zipfile.ZipFile(zipped).namelist()
-    or f"actum/eventstore/{scheme}.py" in zipfile.ZipFile(zipped).namelist()
+    for scheme, module in (("sqlite", "sqlite"), ("postgresql", "postgres"))
+    if f"actum/eventstore/{module}.py" in zipfile.ZipFile(zipped).namelist()
 ]
 
 
