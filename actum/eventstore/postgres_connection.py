@@ -234,7 +234,8 @@ def constraint_of(exc: DatabaseError) -> str:
 
 def reason_of(exc: DatabaseError) -> str:
     """What went wrong, in one line."""
-    if isinstance(exc, errors.ReadOnlySqlTransaction):
+    # A server in recovery does not support what every transaction of ours begins with: READ WRITE.
+    if isinstance(exc, errors.ReadOnlySqlTransaction | errors.FeatureNotSupported):
         return "it is read-only (a standby?)"
     if isinstance(exc, errors.DiskFull):
         return "its disk is full"
