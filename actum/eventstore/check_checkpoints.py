@@ -33,6 +33,20 @@ class Roots:
             self.known[size] = growing.copy()
         growing.extend(leaves[at:])
 
+    def join(self, stretch: Roots) -> None:
+        """Go on with a stretch of the log whose tree was grown apart, from here on, for sizes counted from here."""
+        start = self.size
+        for size, frontier in stretch.known.items():
+            if size:
+                self.known[start + size] = self._growing.copy()
+                self.known[start + size].join(frontier)
+        self._growing.join(stretch._growing)
+
+    def part(self, start: int, end: int) -> Roots:
+        """An empty one for the leaves from `start` up to `end` alone, which `join` takes back."""
+        wanted = self._wanted[bisect_right(self._wanted, start) : bisect_right(self._wanted, end)]
+        return Roots(size - start for size in wanted)
+
     @property
     def size(self) -> int:
         return self._growing.size
