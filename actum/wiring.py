@@ -15,11 +15,13 @@ from actum.eventstore.sealing import Sealer
 from actum.settings import Settings
 
 if TYPE_CHECKING:
+    from actum.archive import ArchivePlace
     from actum.eventstore.checkpoint_store import CheckpointStore
     from actum.eventstore.key_file import KeyPlace
     from actum.relay import Ledger
 
 __all__ = [
+    "archive_at",
     "bytes_of",
     "checkpoint_store",
     "has_relays",
@@ -52,6 +54,15 @@ def is_there(settings: Settings) -> bool:
     """Whether the log that the settings name is there already; one that is no file always is."""
     path = _path_of(settings.store)
     return path is None or path.exists()
+
+
+def archive_at(url: str) -> ArchivePlace:
+    """The archive in a folder or at `s3://bucket/prefix`."""
+    try:
+        from actum.archive import open_place
+    except ImportError as exc:
+        raise BadInput(f"the archive needs the extra 'archive' ({exc}): pip install 'actum[archive]'") from exc
+    return open_place(url)
 
 
 def signing_key(store: EventStore, settings: Settings | None = None) -> SigningKey | None:

@@ -24,7 +24,7 @@ from actum.eventstore.check_seals import Seals, Trusted
 from actum.eventstore.check_views import Rebuild, Views, compare_views, read_views
 from actum.eventstore.check_workers import ReadElsewhere, Stretches, Unusual, Workers
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState
-from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification
+from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification, count
 
 __all__ = ["check_store"]
 
@@ -91,13 +91,13 @@ def _check(
     if seals.trusted.kept is not None:
         everywhere += [(size, seals.trusted.kept) for size in seals.sizes()[-1:]]
     lines = (
-        scan.positions.check(f"every position from 0 on is there once, {scan.events} in all"),
+        scan.positions.check(f"{count(scan.events, 'event')}, each position from 0 on once"),
         scan.headers.check("every header is in its one canonical form, of this tenant and a known format"),
         scan.columns.check("every row says what its header says"),
-        scan.streams.check(f"the versions of all {scan.named} streams are without gap, up to their heads"),
+        scan.streams.check(f"{count(scan.named, 'stream')}, each without gap in its versions up to its head"),
         scan.chains.check("every event holds the hash of the one before it in its stream, every head that of the last"),
-        scan.payload_faults.check(f"all {scan.payloads} payloads give the digests in their headers"),
-        tree.check(f"{roots.size} headers give the root that the store keeps"),
+        scan.payload_faults.check(f"{count(scan.payloads, 'payload')}, each giving the digest in its header"),
+        tree.check(f"the headers of {count(roots.size, 'event')} give the root that the store keeps"),
         check_notes(kept.checkpoints, roots, notes),
         rotations,
         check_signatures(
@@ -135,7 +135,7 @@ def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Ch
     if not kept.still:
         return Check("projections", None, "not checked: the store is being written to; check again when it rests")
     compared = compare_views(kept.views, wanted, faults)
-    return faults.check(f"{compared} rows of the views: all follow from the log")
+    return faults.check(f"{count(compared, 'row')} of the views, each as the log gives it")
 
 
 class _Kept(NamedTuple):
@@ -198,7 +198,7 @@ class _Pass:
         self._progress = progress
         self._stretches: Stretches | None = None
         settled = min(kept.since, kept.tree.size)
-        if workers is not None and isinstance(store, ReadElsewhere) and settled >= 2 * workers.stretch:
+        if workers is not None and isinstance(store, ReadElsewhere) and settled >= workers.least:
             self._stretches = Stretches(workers, store, settled, scan, roots, self._stops, timed=bool(seals.stamped))
         self._rows = store.read_raw(-1 if self._stretches is None else self._stretches.end - 1)
         self._grown = False

@@ -11,7 +11,7 @@ from actum.events.checkpoint import VerifierKey, parse_unverified, verify
 from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
 from actum.eventstore.protocol import TreeState
-from actum.eventstore.verification import Check, Faults
+from actum.eventstore.verification import Check, Faults, count
 
 __all__ = ["Roots", "check_notes", "check_signatures", "check_tree"]
 
@@ -119,8 +119,9 @@ def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, faults: Faults) 
         else:
             good = size
     if not notes:
-        return Check("checkpoints", None, "none is kept, so only the tree's own state shows where the log ends")
-    return faults.check(f"all {len(notes)} are of this log; the last covers {notes[-1][0]} of {roots.size} events")
+        return Check("checkpoints", None, "none is there, so only the tree's own state shows where the log ends")
+    covered = f"the last covers {notes[-1][0]:,} of {count(roots.size, 'event')}"
+    return faults.check(f"{count(len(notes), 'checkpoint')} of this log; {covered}")
 
 
 def check_signatures(
@@ -128,9 +129,9 @@ def check_signatures(
 ) -> Check:
     """Whether each kept checkpoint is of this log, signed by a key that counted at its size."""
     if not notes:
-        return Check("signatures", None, "no checkpoint is kept")
+        return Check("signatures", None, "none: no checkpoint is there")
     if not keys:
-        return Check("signatures", None, "not checked: no key was given, so no key is trusted")
+        return Check("signatures", None, "not checked: no key was given to check them with")
     for size, note in notes:
         allowed = trust.keys_at(size)
         try:
@@ -139,7 +140,7 @@ def check_signatures(
             faults.beside(
                 f"the checkpoint of size {size} is not to be believed ({exc}{_retired(note, trust, allowed)})"
             )
-    return faults.check(f"all {len(notes)} checkpoints are signed by {', '.join(sorted({key.name for key in keys}))}")
+    return faults.check(f"{count(len(notes), 'checkpoint')}, signed by {', '.join(sorted({key.name for key in keys}))}")
 
 
 def _retired(note: str, trust: Trust, allowed: Sequence[VerifierKey]) -> str:

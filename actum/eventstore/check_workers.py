@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
@@ -26,11 +26,10 @@ from actum.eventstore.check_events import EventScan
 from actum.eventstore.check_seals import latest_in
 from actum.eventstore.protocol import RawEvent
 
-__all__ = ["STRETCH", "ReadElsewhere", "Stretches", "Unusual", "Workers"]
+__all__ = ["ReadElsewhere", "Stretches", "Unusual", "Workers"]
 
-STRETCH: Final = 32_768
-"""Events that a process checks at a time: a power of two, so that they are one subtree of the log's tree."""
-
+_STRETCH: Final = 32_768
+_LEAST: Final = 262_144  # a process takes as long to start as 60,000 events to check
 _PAGE = 1_000
 _AHEAD = 3  # stretches given out for each process: enough to keep it busy, and few enough to wait for little memory
 
@@ -61,9 +60,11 @@ class Workers:
     use of `multiprocessing` that starts afresh.
     """
 
-    def __init__(self, jobs: int, stretch: int = STRETCH) -> None:
+    def __init__(self, jobs: int, *, stretch: int = _STRETCH, least: int = _LEAST) -> None:
+        """`stretch`: how many events one checks at a time, a power of two. A log of less than `least` needs no help."""
         self.jobs = jobs
         self.stretch = stretch
+        self.least = max(least, stretch)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -76,10 +77,29 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
 
     def submit(self, do: Callable[..., _Answer], *given: object) -> Future[_Answer]:
-        """Have a function of a module called in one of the processes."""
+        """Have a function of a module called in one of the processes; the answer may be `BrokenProcessPool`."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.jobs, get_context("spawn"), initializer=_begin)
-        return self._pool.submit(do, *given)
+        try:
+            return self._pool.submit(do, *given)
+        except BrokenProcessPool as exc:
+            broken: Future[_Answer] = Future()
+            broken.set_exception(exc)
+            return broken
+
+    def map(self, do: Callable[..., _Answer], each: Iterable[tuple[object, ...]]) -> Iterator[_Answer]:
+        """What a function of a module answers to each of these, in order; only a few are given out ahead."""
+        given: deque[tuple[tuple[object, ...], Future[_Answer]]] = deque()
+        left = iter(each)
+        while True:
+            given.extend((one, self.submit(do, *one)) for one in islice(left, self.jobs * _AHEAD - len(given)))
+            if not given:
+                return
+            one, answer = given.popleft()
+            try:
+                yield answer.result()
+            except BrokenProcessPool:  # somebody killed one of them, and the others end with it
+                yield do(*one)
 
 
 def _begin() -> None:
