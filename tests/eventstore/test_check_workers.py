@@ -22,6 +22,7 @@ from actum.events import RecordedEvent
 from actum.events.timestamp import load_roots, stamp_request
 from actum.eventstore import ANY, Append, EventStore, open_store
 from actum.eventstore.check import check_store
+from actum.eventstore.check_events import EventScan
 from actum.eventstore.check_seals import Trusted
 from actum.eventstore.check_workers import Workers
 from actum.eventstore.memory import MemoryStore
@@ -67,7 +68,7 @@ CHANGES: dict[str, Callable[[Tampered, int], object]] = {
     "a smaller tree": lambda log, at: log.sql("UPDATE tree_state SET size = ?", at),
     "another tree": lambda log, at: log.sql("UPDATE tree_state SET frontier = zeroblob(length(frontier))"),
     "another view row": lambda log, at: log.sql("UPDATE executions SET owner = 'x' WHERE id = ?", STREAMS[at % 3]),
-    "another checkpoint": lambda log, at: log.sql("UPDATE checkpoints SET size = ? WHERE size = 10", at),
+    "another checkpoint": lambda log, at: log.sql("UPDATE checkpoints SET size = ? WHERE size = 10", at + 21),
 }
 COVERINGS: dict[str, Callable[[Tampered], object]] = {
     "nothing": lambda log: None,
@@ -114,6 +115,56 @@ def test_whatever_is_changed_the_answer_is_the_same(
 
     assert together == alone
     path.unlink()
+
+
+@pytest.mark.parametrize("stretch", [2, 8])
+@pytest.mark.parametrize("what", ["another canonical header", "an event less", "another payload", "neighbours swapped"])
+def test_wherever_the_seams_are_the_answer_is_the_same(
+    good_log: Path, workers: Workers, what: str, stretch: int
+) -> None:
+    """Before a seam, after it, and far from any, the same event is named."""
+    workers.stretch = stretch
+    for at in range(30):
+        path = good_log.with_name(f"{at}.db")
+        shutil.copy(good_log, path)
+        tampered = Tampered(path)
+        CHANGES[what](tampered, at)
+        alone, together = both(tampered, workers)
+        assert together == alone, at
+
+
+def test_only_the_stretch_that_comes_next_joins() -> None:
+    """Of a log whose streams have one event each, which no link would miss, none can be left out or come twice."""
+    store = MemoryStore()
+    for n in range(12):
+        store.append([Append(f"s/{n}", ANY, [event(n)])])
+    stretches = []
+    for first in (0, 4, 8):
+        scan = EventScan("default")
+        scan.begin_at(first)
+        scan.take(list(store.read_raw(first - 1, 4)))
+        stretches.append(scan)
+    whole = EventScan("default")
+
+    assert [whole.join(stretches[n]) for n in (1, 0, 0, 2, 1, 2)] == [False, True, False, False, True, True]
+    assert (whole.at, whole.events, whole.named) == (12, 12, 12)
+
+
+def test_an_event_lost_at_a_seam_is_missed(tmp_path: Path, workers: Workers) -> None:
+    """Also the only one of its stream, which nothing in the next stretch could miss."""
+    store = open_store(f"sqlite:///{tmp_path}/x.db")
+    for n in range(30):
+        store.append([Append(f"s/{n}", ANY, [event(n)])])
+    store.close()
+    for at in (7, 8, 11):
+        path = tmp_path / f"{at}.db"
+        shutil.copy(tmp_path / "x.db", path)
+        tampered = Tampered(path)
+        tampered.delete(at)
+        alone, together = both(tampered, workers, rebuild=None)
+        assert together == alone
+        assert together.first_bad is not None
+        assert together.first_bad[:3] == (at, f"s/{at}", 0)
 
 
 @pytest.mark.parametrize("stretch", [1, 2, 4, 8, 16])
