@@ -16,6 +16,7 @@ from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check_checkpoints import Roots, check_notes, check_signatures, check_tree
 from actum.eventstore.check_events import EventScan
+from actum.eventstore.check_floor import Floor
 from actum.eventstore.check_seals import Seals, Trusted
 from actum.eventstore.check_views import Rebuild, Views, compare_views, read_views
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState
@@ -48,14 +49,16 @@ def check_store(
     failed; checks that could not be made do not change it. Raises `CheckpointRefused` for an `outside` that is none.
     """
     elsewhere = [(parse_unverified(note).size, note) for note in outside]
+    floor = Floor.read(store)
     kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
-    scan = EventScan(store.tenant)
+    scan = EventScan(store.tenant, floor.size, floor.rebuilt)
     seals = Seals.read(
         store, kept.tree.size, replace(trusted or Trusted(), keys=keys or (trusted.keys if trusted else ()))
     )
-    roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()])
+    seals = floor.cut(seals)
+    roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()], floor.frontier)
     pass_ = _Pass(store, kept, scan, roots, seals, progress)
-    projections = _check_projections(pass_, kept, rebuild)
+    projections = _check_projections(pass_, kept, rebuild, floor)
     pass_.drain()
 
     tree = Faults("tree")
@@ -71,28 +74,33 @@ def check_store(
     if seals.trusted.kept is not None:
         everywhere += [(size, seals.trusted.kept) for size in seals.sizes()[-1:]]
     lines = (
-        scan.positions.check(f"every position from 0 on is there once, {scan.events} in all"),
+        scan.positions.check(f"every position from {floor.size} on is there once, {scan.events} in all"),
         scan.headers.check("every header is in its one canonical form, of this tenant and a known format"),
         scan.columns.check("every row says what its header says"),
         scan.streams.check(f"the versions of all {scan.named} streams are without gap, up to their heads"),
         scan.chains.check("every event holds the hash of the one before it in its stream, every head that of the last"),
         scan.payload_faults.check(f"all {scan.payloads} payloads give the digests in their headers"),
         tree.check(f"{roots.size} headers give the root that the store keeps"),
-        check_notes(kept.checkpoints, roots, notes),
+        check_notes(floor.above(kept.checkpoints), roots, notes),
         rotations,
         check_signatures(
             [*kept.checkpoints, *seals.notes()], seals.trusted.keys, trust, seals.origin, outer["signatures"]
         ),
         seals.check_recorded(roots, beside["recorded checkpoints"]),
         seals.check_kept(roots, trust, outer["kept checkpoint"]),
-        seals.check_witnesses(everywhere, roots, outer["witnesses"]),
+        seals.check_witnesses(floor.above(everywhere), roots, outer["witnesses"]),
         seals.check_stamps(beside["time stamps"]),
         seals.check_manifests(beside["stream ends"]),
         projections,
+        floor.check_own(store.tenant),
+        floor.check_rebuilt(scan.left_behind),
+        floor.check_archived(),
     )
     checks = tuple(line for line in lines if line is not None)
     exact = (scan.positions, scan.headers, scan.columns, scan.streams, scan.chains, scan.payload_faults)
-    verdict: Verdict = "failed" if any(check.ok is False for check in checks) else "verified"
+    verdict: Verdict = "verified_with_gaps" if floor.size or floor.rebuilt else "verified"
+    if any(check.ok is False for check in checks):
+        verdict = "failed"
     first_bad = _earliest(exact) or _earliest((tree, notes)) or _earliest((*beside.values(), *outer.values()))
     return Verification(verdict, scan.events, roots.size, roots.root(), checks, first_bad)
 
@@ -101,9 +109,11 @@ def _earliest(faults: Sequence[Faults]) -> Bad | None:
     return min((f.first for f in faults if f.first is not None), key=lambda bad: bad.position, default=None)
 
 
-def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Check:
+def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None, floor: Floor) -> Check:
     if rebuild is None:
         return Check("projections", None, "not checked: nobody said how to rebuild the views")
+    if floor.size:
+        return Check("projections", None, "not checked: the views follow from events that are in the archive")
     faults = Faults("projections")
     try:
         wanted = rebuild(pass_.events())
@@ -176,7 +186,7 @@ class _Pass:
         self._seals = seals
         self._stops = seals.stops()
         self._progress = progress
-        self._rows = store.read_raw()
+        self._rows = store.read_raw(scan.at - 1)
         self._grown = False
         self.moved: dict[str, int] = {}
         """Streams that grew while their heads were read, with the lowest count they had."""

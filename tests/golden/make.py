@@ -44,6 +44,7 @@ STREAMS = {
     "streams.": "system/default",
     "key.": "system/default",
     "segment.": "system/default",
+    "log.": "system/default",
     "subscription.": "subscription/mail",
 }
 
@@ -229,6 +230,21 @@ EXAMPLES: dict[str, Example] = {
     "key.rotated": Example(rotation_facts("actum/default", OLD_KEY, NEW_KEY), None, SYSTEM, "checkpoint.signed"),
     "segment.archived": Example(
         {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest()}, None, SYSTEM, "checkpoint.signed"
+    ),
+    "segment.dropped": Example(
+        {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest(), "place": "s3://evidence/log"},
+        None,
+        SYSTEM,
+        "segment.archived",
+    ),
+    "segment.restored": Example(
+        {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest(), "place": "s3://evidence/log"},
+        None,
+        SYSTEM,
+        "segment.dropped",
+    ),
+    "log.restored": Example(
+        {"size": 131_072, "signed": 140_000, "place": "s3://evidence/log"}, None, SYSTEM, "segment.archived"
     ),
     "import.done": Example(
         {"format": "xes", "source": SUM, "mapping": SUM, "executions": 12, "events": 340, "already_there": 4},
