@@ -44,20 +44,33 @@ class ArchivedEvents:
         `beside` are payloads that are not in the archive, in order. Raises `ArchiveDamaged` for the first event that
         is missing: none is skipped.
         """
+        rows = self._rows(first, end)
+        if not payloads:
+            return rows
+        return _joined(rows, merge(self._payloads(first, end), beside, key=lambda row: row[0]))
+
+    def _rows(self, first: int, end: int) -> Iterator[RawEvent]:
         at = first
         while at < end:
-            name, path = self._segment_of(at)
-            rows = events_in(path, at, end)
-            if payloads:
-                rows = _joined(rows, merge(self._payloads_of(name, at, end), beside, key=lambda row: row[0]))
+            _, path = self._segment_of(at)
             before = at
-            for row in rows:
+            for row in events_in(path, at, end):
                 if row.position != at:
                     raise ArchiveDamaged(str(path), at, f"gives position {row.position} instead")
                 yield row
                 at += 1
             if at == before:
                 raise ArchiveDamaged(str(path), at, "it is missing")
+
+    def _payloads(self, first: int, end: int) -> Iterator[PayloadRow]:
+        at = first
+        while at < end:
+            name, path = self._segment_of(at)
+            yield from self._payloads_of(name, at, end)
+            about = read_segment(path)
+            if at >= about.first + about.count:
+                return  # a gap, which is found when its events are read
+            at = about.first + about.count
 
     def of_stream(self, stream: str, stretches: Sequence[Stretch], low: int, end: int | None) -> list[RawEvent]:
         """The versions of a stream from `low` up to `end`, as far as these stretches go, with archived payloads."""
