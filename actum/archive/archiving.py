@@ -17,6 +17,7 @@ from actum.archive.segment import (
     write_payloads,
     write_segment,
 )
+from actum.archive.tiles import put_tiles
 from actum.errors import ArchiveDamaged, BadInput, CheckpointRefused, IdempotencyConflict
 from actum.events import Actor, NewEvent, RecordedEvent, foreign_id, leaf_hash, to_text
 from actum.events.checkpoint import Checkpoint, VerifierKey, verify
@@ -47,7 +48,8 @@ def archive_log(
 ) -> list[Segment]:
     """Archive every whole segment that the newest trusted checkpoint covers and the place does not have yet.
 
-    Each one is read back and re-hashed to the signed root before `segment.archived` is appended. Returns the new ones.
+    Each one is read back and re-hashed to the signed root before `segment.archived` is appended; the tiles that become
+    complete by it are put beside it. Returns the new ones.
     Killed at any point, the next run completes it. Raises `CheckpointRefused` when nothing that one of the keys has
     signed covers a segment's events truly, and `ArchiveDamaged` when the place holds another log's segments.
     """
@@ -148,9 +150,17 @@ def _put(store: EventStore, place: ArchivePlace, keys: Sequence[VerifierKey], se
     def events() -> Iterator[RawEvent]:
         return store.read_raw(segment.first - 1, segment.count)
 
+    leaves: list[bytes] = []
+
+    def hashed() -> Iterator[RawEvent]:
+        for event in events():
+            leaves.append(leaf_hash(event.header))
+            yield event
+
     headers, payloads = here / segment.name, here / segment.payloads_name
-    write_segment(headers, segment, events())
+    write_segment(headers, segment, hashed())
     write_payloads(payloads, events())
+    put_tiles(place, store.tenant, segment.first, leaves)
     place.put(segment.payloads_name, payloads)  # first: a segment that is there is whole
     place.put(segment.name, headers)
     headers.unlink()

@@ -63,6 +63,7 @@ def restore(
         _begin(store, place, keys, segments, archived, rebuild)
     if 0 < store.head() == store.floor().size:
         _record(store, place, segments, clock)
+    _record_returns(store, place, segments, clock)
     back: list[Segment] = []
     top = store.floor().size
     while (floor := store.floor().size) > start:
@@ -73,7 +74,7 @@ def restore(
         _check(place, keys, segment)
         tree = _tree_of(segments[:index], keys)
         store.put_back(floor, tree, archived.between(segment.first, floor))
-        _record_return(store, place, segment, clock)
+        _record_returns(store, place, segments, clock)
         back.append(segment)
         progress(top - segment.first, top - start)
     return back
@@ -96,10 +97,16 @@ def _check(place: ArchivePlace, keys: Sequence[VerifierKey], segment: Segment) -
     check_segment(place.fetch_again(segment.name), keys, payloads)
 
 
-def _record_return(store: HotStore, place: ArchivePlace, segment: Segment, clock: Callable[[], int]) -> None:
+def _record_returns(
+    store: HotStore, place: ArchivePlace, segments: Sequence[Segment], clock: Callable[[], int]
+) -> None:
+    """Say of each segment that is here that it came back, where the log said last that it left."""
+    floor = store.floor().size
     with suppress(EventsArchived):  # a lost log is being put back, which was recorded once for all of it
-        if lives(system_events(store)).get(segment.first) == "segment.dropped":
-            record_life(store, "segment.restored", segment, place, clock)
+        said = lives(system_events(store))
+        for segment in segments:
+            if segment.first >= floor and said.get(segment.first) == "segment.dropped":
+                record_life(store, "segment.restored", segment, place, clock)
 
 
 # -- a store that was lost -----------------------------------------------------------------------------------------
