@@ -39,10 +39,8 @@ def test_complete_tiles_lie_beside_the_segments(folder: Folder, tmp_path: Path, 
     other.extend(log, log.checkpoints()[-1][1])
     archive_log(log, folder, KEYS, segment_events=segment)
 
-    assert tiles(folder) == {
-        f"tile/0/{i:03d}": (other.path / f"tile/0/{i:03d}").read_bytes()
-        for i in range(1_100 // segment * segment // 256)
-    }
+    names = [f"tile/0/{i:03d}" for i in range(1_100 // segment * segment // 256)]
+    assert tiles(folder) == {name: (other.path / name).read_bytes() for name in names}
     assert check_archive(folder, "default", KEYS).verdict == "verified"
 
 
