@@ -14,6 +14,7 @@
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
+    │   ├── EventsArchived      these events have left the store for the archive; nothing was read
     │   ├── CursorMoved         another consumer of the same name went on from there; nothing was done
     │   ├── WrongLog            a consumer's position is not of this log
     │   ├── LogForked           the log is not the one that was signed; nothing was signed
@@ -203,6 +204,27 @@ class ArchiveDamaged(StoreError):
 
     def __str__(self) -> str:
         return f"{self.source}: event {self.position}: {self.problem}"
+
+
+@dataclass(eq=False)
+class EventsArchived(StoreError):
+    """Events that were asked for have left the store for the archive. Nothing was read, and nothing was skipped.
+
+    `at` is the first one: a version of `stream`, or a position of the log when that is None. `floor` is the position
+    from which on the store holds everything.
+    """
+
+    url: str
+    stream: str | None
+    at: int
+    floor: int
+
+    def __str__(self) -> str:
+        what = f"event {self.at}" if self.stream is None else f"version {self.at} of stream {self.stream!r}"
+        return (
+            f"{self.url}: {what} is in the archive, as are all events below position {self.floor}; nothing was read. "
+            "Set ACTUM_ARCHIVE to the archive's place, or bring the events back with `actum archive restore`."
+        )
 
 
 @dataclass(eq=False)

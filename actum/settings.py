@@ -20,6 +20,8 @@ class Settings:
     """Where the key that signs checkpoints lies; beside the store's file when empty."""
     checkpoints: str = ""
     """Where the last checkpoint is kept apart from the log: a file, or s3://bucket/key; beside it when empty."""
+    archive: str = ""
+    """Where segments of this log lie that may have left it: a folder, or s3://bucket/prefix; read as one with it."""
     webhook_secret: str = field(default="", repr=False)
     """What messages to a webhook are signed with: `whsec_` and base64."""
 
@@ -33,5 +35,6 @@ class Settings:
             person=os.environ.get("ACTUM_PERSON") or os.environ.get("USER") or os.environ.get("LOGNAME") or "operator",
             key_file=os.environ.get("ACTUM_KEY_FILE") or default.key_file,
             checkpoints=os.environ.get("ACTUM_CHECKPOINTS") or default.checkpoints,
+            archive=os.environ.get("ACTUM_ARCHIVE") or default.archive,
             webhook_secret=os.environ.get("ACTUM_WEBHOOK_SECRET") or default.webhook_secret,
         )

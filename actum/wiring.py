@@ -38,17 +38,37 @@ __all__ = [
     "text_of",
     "trusted",
     "verifier_keys",
+    "with_archive",
 ]
 
 rebuild_views = views.rebuild
 
 
 def open_log(settings: Settings, *, must_exist: bool = False) -> EventStore:
-    """The log that the settings name. With `must_exist`, a file that is not there is refused instead of made."""
+    """The log that the settings name. With `must_exist`, a file that is not there is refused instead of made.
+
+    Where they name an archive, events that have left the store are read from there.
+    """
     url = settings.store
     if must_exist and not is_there(settings):
         raise BadInput(f"there is no store at {_path_of(url)}; run something first, or name another with --store")
-    return open_store(url, settings.tenant)
+    store = open_store(url, settings.tenant)
+    return with_archive(store, settings.archive) if settings.archive else store
+
+
+def with_archive(store: EventStore, place: str) -> EventStore:
+    """The store and its archive as one log: what has left the store is read from the place."""
+    try:
+        from actum.archive.places import open_place
+        from actum.archive.whole import WholeStore, hot_of
+
+        return WholeStore(hot_of(store), open_place(place))
+    except ImportError as exc:
+        store.close()
+        raise BadInput(f"ACTUM_ARCHIVE needs the extra 'archive' ({exc}): pip install 'actum[archive]'") from exc
+    except BaseException:
+        store.close()
+        raise
 
 
 def is_there(settings: Settings) -> bool:

@@ -5,19 +5,26 @@
 
 from actum.archive.archiving import archive_log, segments_of
 from actum.archive.check import check_archive, with_archive
+from actum.archive.dropping import drop_archived
 from actum.archive.places import ArchivePlace, open_place
 from actum.archive.query import Analytics
+from actum.archive.restoring import restore
 from actum.archive.segment import SEGMENT_EVENTS, Segment, read_segment
+from actum.archive.whole import WholeStore, hot_of
 
 __all__ = [
     "SEGMENT_EVENTS",
     "Analytics",
     "ArchivePlace",
     "Segment",
+    "WholeStore",
     "archive_log",
     "check_archive",
+    "drop_archived",
+    "hot_of",
     "open_place",
     "read_segment",
+    "restore",
     "segments_of",
     "with_archive",
 ]

@@ -17,15 +17,16 @@ from actum.archive.segment import (
     write_payloads,
     write_segment,
 )
+from actum.archive.tiles import put_tiles
 from actum.errors import ArchiveDamaged, BadInput, CheckpointRefused, IdempotencyConflict
-from actum.events import Actor, NewEvent, foreign_id, leaf_hash, to_text
+from actum.events import Actor, NewEvent, RecordedEvent, foreign_id, leaf_hash, to_text
 from actum.events.checkpoint import Checkpoint, VerifierKey
 from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, inclusion_proof, root_of
 from actum.eventstore import ANY, Append, EventStore, RawEvent
-from actum.eventstore.sealing import origin_of
+from actum.eventstore.sealing import origin_of, system_stream
 
-__all__ = ["archive_log", "segments_of"]
+__all__ = ["archive_log", "newest_signed", "segments_of", "system_events"]
 
 Progress = Callable[[int, int], None]
 """Hears how many events are done, of how many."""
@@ -48,13 +49,14 @@ def archive_log(
 ) -> list[Segment]:
     """Archive every whole segment that the newest trusted checkpoint covers and the place does not have yet.
 
-    Each one is read back and re-hashed to the signed root before `segment.archived` is appended. Returns the new ones.
+    Each one is read back and re-hashed to the signed root before `segment.archived` is appended; the tiles that become
+    complete by it are put beside it. Returns the new ones.
     Killed at any point, the next run completes it. Raises `CheckpointRefused` when nothing that one of the keys has
     signed covers a segment's events truly, and `ArchiveDamaged` when the place holds another log's segments.
     """
     if segment_events < 1 or segment_events & (segment_events - 1):
         raise BadInput(f"a segment has a power of two of events, not {segment_events}")
-    found = _newest(store, keys)
+    found = newest_signed(store, keys)
     whole = 0 if found is None else found[0].size // segment_events
     there = segments_of(place, store.tenant, segment_events)
     if found is None or whole <= len(there):
@@ -104,7 +106,12 @@ def segments_of(place: ArchivePlace, tenant: str, segment_events: int | None = N
     return found
 
 
-def _newest(store: EventStore, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, str] | None:
+def system_events(store: EventStore) -> list[RecordedEvent]:
+    """What the log says of itself, in order."""
+    return store.read_stream(system_stream(store.tenant))
+
+
+def newest_signed(store: EventStore, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, str] | None:
     """The newest checkpoint that a trusted key has signed."""
     if not keys:
         raise CheckpointRefused(store.url, "no key was given, so no checkpoint can be trusted; nothing was archived")
@@ -144,9 +151,17 @@ def _put(store: EventStore, place: ArchivePlace, keys: Sequence[VerifierKey], se
     def events() -> Iterator[RawEvent]:
         return store.read_raw(segment.first - 1, segment.count)
 
+    leaves: list[bytes] = []
+
+    def hashed() -> Iterator[RawEvent]:
+        for event in events():
+            leaves.append(leaf_hash(event.header))
+            yield event
+
     headers, payloads = here / segment.name, here / segment.payloads_name
-    write_segment(headers, segment, events())
+    write_segment(headers, segment, hashed())
     write_payloads(payloads, events())
+    put_tiles(place, store.tenant, segment.first, leaves)
     place.put(segment.payloads_name, payloads)  # first: a segment that is there is whole
     place.put(segment.name, headers)
     headers.unlink()
@@ -156,8 +171,8 @@ def _put(store: EventStore, place: ArchivePlace, keys: Sequence[VerifierKey], se
 
 def _record(store: EventStore, place: ArchivePlace, segments: Sequence[Segment], clock: Callable[[], int]) -> None:
     """See that each segment stands in the log as `segment.archived`; once is enough."""
-    stream = f"system/{store.tenant}"
-    known = {event.facts["first"] for event in store.read_stream(stream) if event.type == "segment.archived"}
+    stream = system_stream(store.tenant)
+    known = {event.facts["first"] for event in system_events(store) if event.type == "segment.archived"}
     for segment in segments:
         if segment.first in known:
             continue

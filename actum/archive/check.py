@@ -10,6 +10,7 @@ from pathlib import Path
 from actum.archive.archiving import segments_of
 from actum.archive.places import ArchivePlace
 from actum.archive.segment import Segment, check_segment
+from actum.archive.tiles import check_tiles
 from actum.errors import ArchiveDamaged, CheckpointRefused
 from actum.events.checkpoint import VerifierKey
 from actum.eventstore import EventStore
@@ -83,6 +84,7 @@ def check_archive(
         signatures.check("every checkpoint is signed by a key that was given")
         if keys
         else Check("signatures", None, "not checked: no key was given"),
+        check_tiles(place, tenant, segments),
         _against(store, segments, recorded),
     )
     verdict = "failed" if any(check.ok is False for check in checks) else "verified"

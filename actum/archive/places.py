@@ -21,7 +21,7 @@ class ArchivePlace(Protocol):
     url: str
 
     def names(self) -> list[str]:
-        """The names of all files, in order."""
+        """The names of all Parquet files, in order."""
 
     def put(self, name: str, path: Path) -> None:
         """Keep a copy of the file under this name, durably. The same content again is no error.
@@ -31,6 +31,9 @@ class ArchivePlace(Protocol):
 
     def fetch(self, name: str) -> Path:
         """The file on this machine, for reading only."""
+
+    def fetch_again(self, name: str) -> Path:
+        """As `fetch`, but as the place has it now: never a copy from before."""
 
 
 def open_place(url: str) -> ArchivePlace:
@@ -58,8 +61,9 @@ class Folder:
 
     def put(self, name: str, path: Path) -> None:
         """Copy beside, flush, then give it the name: a name never stands for half a file."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        handle, copy = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
+        target_path = self.path / name
+        target_path.parent.mkdir(parents=True, exist_ok=True)
+        handle, copy = tempfile.mkstemp(dir=target_path.parent, prefix=f".{target_path.name}.")
         try:
             os.fchmod(handle, 0o644)
             with os.fdopen(handle, "wb") as target, path.open("rb") as source:
@@ -67,25 +71,29 @@ class Folder:
                 target.flush()
                 os.fsync(target.fileno())
             try:
-                os.link(copy, self.path / name)
+                os.link(copy, target_path)
             except FileExistsError:
-                if _digest(self.path / name) != _digest(path):
+                if _digest(target_path) != _digest(path):
                     raise _other(self.url, name) from None
         except OSError as exc:
             raise StoreRefused(self.url, f"cannot be written: {exc.strerror or exc}; nothing was archived") from exc
         finally:
             Path(copy).unlink(missing_ok=True)
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        for parent in (target_path.parent, self.path):
+            folder = os.open(parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def fetch(self, name: str) -> Path:
         path = self.path / name
         if not path.exists():
             raise ArchiveDamaged(self.url, 0, f"there is no file {name}")
         return path
+
+    def fetch_again(self, name: str) -> Path:
+        return self.fetch(name)
 
 
 class Bucket:
@@ -140,10 +148,15 @@ class Bucket:
     def fetch(self, name: str) -> Path:
         path = self._here / name
         if not path.exists():
-            beside = path.with_suffix(".part")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f"{path.name}.part")
             self._asked(lambda: self._s3.download_file(self._bucket, self._prefix + name, str(beside)))
             beside.rename(path)
         return path
+
+    def fetch_again(self, name: str) -> Path:
+        (self._here / name).unlink(missing_ok=True)
+        return self.fetch(name)
 
     def _asked(self, ask: Any) -> Any:
         try:

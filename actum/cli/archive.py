@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ Keys = Annotated[
 def register(app: typer.Typer) -> None:
     archive = typer.Typer(help="Sealed segments of the log, in Parquet files.", no_args_is_help=True)
     archive.command("run")(run)
+    archive.command("restore")(restore)
     archive.command("list")(list_)
     archive.command("verify")(verify)
     archive.command("query")(query)
@@ -31,16 +33,24 @@ def register(app: typer.Typer) -> None:
 def run(
     place: Place,
     segment: Annotated[int, typer.Option(help="Events in a segment: a power of two, always the same.")] = 65_536,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Then let archived segments leave the store, each proved once more before.")
+    ] = False,
+    keep_events: Annotated[int, typer.Option(min=0, help="With --drop: the newest events that stay.")] = 0,
+    keep_days: Annotated[float, typer.Option(min=0, help="With --drop: events of so many last days stay.")] = 0,
     json: Json = False,
 ) -> None:
     """Copy every whole segment that a signed checkpoint covers; each is read back and re-hashed to the signed root."""
     archive = _archive()
-    from actum.wiring import verifier_keys
+    from actum.wiring import seal, verifier_keys
+
+    if (keep_events or keep_days) and not drop:
+        raise BadInput("--keep-events and --keep-days say what --drop leaves; nothing was done")
 
     where = archive.open_place(place)
     with log_of(writes=True, must_exist=True) as store, progress("archiving", hidden=json) as bar:
         task = bar.add_task("archive", total=store.head())
-        keys, _ = verifier_keys(store, [])
+        keys, _ = verifier_keys(store, [], current())
         new = archive.archive_log(
             store,
             where,
@@ -48,16 +58,82 @@ def run(
             segment_events=segment,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-        size = store.head()
+        gone = []
+        if drop:
+            seal(store, current())  # what was archived is to be under a checkpoint before anything leaves
+            gone = archive.drop_archived(
+                archive.hot_of(store),
+                where,
+                keys,
+                keep_events=keep_events,
+                keep_days=keep_days,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        size, floor = store.head(), archive.hot_of(store).floor().size
         archived = sum(one.count for one in archive.segments_of(where, store.tenant))
     if json:
-        print_json({"archived": [_told(one) for one in new], "events": archived, "tail": size - archived})
+        print_json(
+            {
+                "archived": [_told(one) for one in new],
+                "dropped": [_told(one) for one in gone],
+                "events": archived,
+                "tail": size - archived,
+                "floor": floor,
+            }
+        )
         return
     console().print(
         f"{how_many(len(new), 'segment')} archived; {archived:,} events are there, "
         f"{how_many(size - archived, 'newer event')} in the log alone",
         markup=False,
     )
+    if drop:
+        console().print(
+            f"{how_many(len(gone), 'segment')} left the store, which begins at event {floor:,} now; to read what is "
+            f"before, set ACTUM_ARCHIVE={place}",
+            markup=False,
+        )
+
+
+def restore(
+    place: Place,
+    start: Annotated[int, typer.Option("--from", min=0, help="Down to the segment that holds this event.")] = 0,
+    key: Keys = None,
+    json: Json = False,
+) -> None:
+    """Put segments back that have left the store, each re-hashed to its signed root before; an empty store is made
+    the archived log again. Nothing is signed: `actum seal` does that, and refuses when more was signed before.
+    """
+    archive = _archive()
+    from actum.wiring import open_log, rebuild_views, verifier_keys
+
+    where = archive.open_place(place)
+    store = open_log(replace(current(), archive=""))
+    try:
+        keys, _ = verifier_keys(store, key or [], current())
+        empty = store.head() == 0
+        with progress("restoring", hidden=json) as bar:
+            task = bar.add_task("restore", total=None)
+            back = archive.restore(
+                archive.hot_of(store),
+                where,
+                keys,
+                rebuild_views,
+                start=start,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        floor, size = store.floor().size, store.head()
+    finally:
+        store.close()
+    if json:
+        print_json({"restored": [_told(one) for one in back], "floor": floor, "size": size, "was_empty": empty})
+        return
+    console().print(
+        f"{how_many(len(back), 'segment')} put back; the store begins at event {floor:,} and has {size:,} now",
+        markup=False,
+    )
+    if empty and back:
+        say("not in the archive, so not here: personal payloads, and events after its last segment")
 
 
 def list_(place: Place, json: Json = False) -> None:

@@ -92,6 +92,39 @@ class SegmentArchived(Facts):
     root: Name
 
 
+class SegmentDropped(Facts):
+    """An archived segment leaves the store: from here on its events are read from the archive at `place`."""
+
+    type = "segment.dropped"
+    first: Count
+    count: Count
+    root: Name
+    place: Name
+
+
+class SegmentRestored(Facts):
+    """A segment that had left the store was put back from the archive at `place`, re-hashed to `root` (hex)."""
+
+    type = "segment.restored"
+    first: Count
+    count: Count
+    root: Name
+    place: Name
+
+
+class LogRebuilt(Facts):
+    """The store was lost, and made again from the archive: the `size` events before this one came from there.
+
+    Personal payloads were not in it. `signed` is the largest size of which the archive holds a signed checkpoint:
+    events from `size` up to there were in the lost store, and are not in this one.
+    """
+
+    type = "log.rebuilt"
+    size: Count
+    signed: Count
+    place: Name
+
+
 EVENTS: tuple[type[Facts], ...] = (
     WorkflowPublished,
     CheckpointSigned,
@@ -100,4 +133,7 @@ EVENTS: tuple[type[Facts], ...] = (
     LogRestored,
     ImportDone,
     SegmentArchived,
+    SegmentDropped,
+    SegmentRestored,
+    LogRebuilt,
 )

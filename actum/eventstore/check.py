@@ -20,6 +20,7 @@ from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check_checkpoints import Roots, check_notes, check_signatures, check_tree
 from actum.eventstore.check_events import EventScan
+from actum.eventstore.check_floor import Floor
 from actum.eventstore.check_seals import Seals, Trusted
 from actum.eventstore.check_views import Rebuild, Views, compare_views, read_views
 from actum.eventstore.check_workers import ReadElsewhere, Stretches, Unusual, Workers
@@ -71,12 +72,13 @@ def _check(
     rebuild: Rebuild | None,
     workers: Workers | None,
 ) -> Verification:
+    floor = Floor.read(store)
     kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
-    scan = EventScan(store.tenant)
-    seals = Seals.read(store, kept.tree.size, trusted)
-    roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()])
+    scan = EventScan(store.tenant, floor.size, floor.rebuilt)
+    seals = floor.cut(Seals.read(store, kept.tree.size, trusted))
+    roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()], floor.frontier)
     pass_ = _Pass(store, kept, scan, roots, seals, progress, workers)
-    projections = _check_projections(pass_, kept, rebuild)
+    projections = _check_projections(pass_, kept, rebuild, floor)
     pass_.drain()
 
     tree = Faults("tree")
@@ -93,14 +95,14 @@ def _check(
     if seals.trusted.kept is not None:
         everywhere += [(size, seals.trusted.kept) for size in seals.sizes()[-1:]]
     lines = (
-        scan.positions.check(f"{count(scan.events, 'event')}, each position from 0 on once"),
+        scan.positions.check(f"{count(scan.events, 'event')}, each position from {floor.size} on once"),
         scan.headers.check("every header is in its one canonical form, of this tenant and a known format"),
         scan.columns.check("every row says what its header says"),
         scan.streams.check(f"{count(scan.named, 'stream')}, each without gap in its versions up to its head"),
         scan.chains.check("every event holds the hash of the one before it in its stream, every head that of the last"),
         scan.payload_faults.check(f"{count(scan.payloads, 'payload')}, each giving the digest in its header"),
         tree.check(f"the headers of {count(roots.size, 'event')} give the root that the store keeps"),
-        check_notes(kept.checkpoints, roots, seals.epochs, notes),
+        check_notes(floor.above(kept.checkpoints), roots, seals.epochs, notes),
         rotations,
         given_up,
         check_signatures(
@@ -108,14 +110,17 @@ def _check(
         ),
         seals.check_recorded(roots, beside["recorded checkpoints"]),
         seals.check_kept(roots, trust, outer["kept checkpoint"]),
-        seals.check_witnesses(everywhere, roots, outer["witnesses"]),
+        seals.check_witnesses(floor.above(everywhere), roots, outer["witnesses"]),
         seals.check_stamps(store, beside["time stamps"]),
         seals.check_manifests(beside["stream ends"]),
         _said_of_clocks(scan.backwards),
         projections,
+        floor.check_own(store.tenant),
+        floor.check_rebuilt(scan.left_behind),
+        floor.check_archived(),
     )
     checks = tuple(line for line in lines if line is not None)
-    gaps = bool(seals.epochs.later)
+    gaps = bool(seals.epochs.later or floor.size or floor.rebuilt)
     failed = any(check.ok is False for check in checks)
     verdict: Verdict = "failed" if failed else "verified_with_gaps" if gaps else "verified"
     first_bad = _earliest(scan.faults()) or _earliest((tree, notes)) or _earliest((*beside.values(), *outer.values()))
@@ -134,9 +139,11 @@ def _said_of_clocks(backwards: int | None) -> Check | None:
     return Check("clock", None, f"{said} another's; positions tell the order, times do not")
 
 
-def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Check:
+def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None, floor: Floor) -> Check:
     if rebuild is None:
         return Check("projections", None, "not checked: nobody said how to rebuild the views")
+    if floor.size:
+        return Check("projections", None, "not checked: the views follow from events that are in the archive")
     faults = Faults("projections")
     try:
         wanted = rebuild(pass_.events())
@@ -212,9 +219,9 @@ class _Pass:
         self._progress = progress
         self._stretches: Stretches | None = None
         settled = min(kept.since, kept.tree.size)
-        if workers is not None and isinstance(store, ReadElsewhere) and settled >= workers.least:
+        if workers is not None and scan.at == 0 and isinstance(store, ReadElsewhere) and settled >= workers.least:
             self._stretches = Stretches(workers, store, settled, scan, roots, self._stops, timed=bool(seals.stamped))
-        self._rows = store.read_raw(-1 if self._stretches is None else self._stretches.end - 1)
+        self._rows = store.read_raw(scan.at - 1 if self._stretches is None else self._stretches.end - 1)
         self._grown = False
         self.moved: dict[str, int] = {}
         """Streams that grew while their heads were read, with the lowest count they had."""

@@ -20,10 +20,10 @@ __all__ = ["Roots", "check_notes", "check_signatures", "check_tree"]
 class Roots:
     """Grows the tree from leaf hashes and keeps its frontier at the sizes that something claims to know."""
 
-    def __init__(self, sizes: Iterable[int]) -> None:
+    def __init__(self, sizes: Iterable[int], start: Frontier | None = None) -> None:
         self._wanted = sorted({size for size in sizes if size >= 0})
-        self._growing = Frontier()
-        self.known: dict[int, Frontier] = {0: Frontier()}
+        self._growing = Frontier() if start is None else start.copy()
+        self.known: dict[int, Frontier] = {0: Frontier(), self.size: self._growing.copy()}
 
     def extend(self, leaves: Sequence[bytes]) -> None:
         growing, at = self._growing, 0

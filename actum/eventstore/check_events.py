@@ -42,10 +42,13 @@ _PLAIN: Final = frozenset({str, int, bool, type(None)})
 class EventScan:
     """Takes raw events in the order of the log, and collects what is wrong with them."""
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, start: int = 0, rebuilt: int = 0) -> None:
         self._tenant = tenant
+        self._start = start  # events before this position are elsewhere
+        self._rebuilt = rebuilt  # personal payloads before this position were lost, and the log says so
+        self.left_behind = 0
         self._lasts: dict[str, tuple[int, str | None, int, tuple[int, int] | None]] = {}
-        self.at = 0
+        self.at = start
         """The position that comes next."""
         self.events = 0
         self.payloads = 0
@@ -183,6 +186,7 @@ class EventScan:
         leaf = sha256(b"\x00" + header).digest()
         known = self.headers.count + self.columns.count
         head = self._header(row, header)
+        self._begin(head)
         stream, version = self._columns(row, head)
         bad_itself = self.headers.count + self.columns.count > known
         prev = _UNREADABLE if head is None else head.get("prev")
@@ -190,6 +194,13 @@ class EventScan:
         if head is not None:
             self._payload(row, stream, version, head.get("payload"))
         return leaf
+
+    def _begin(self, head: dict[str, Any] | None) -> None:
+        """The first event here of a stream that began below the floor says where it goes on; the tree says whether."""
+        if self._start and head is not None and head.get("stream") not in self._lasts and head.get("version"):
+            version, prev = head["version"], head.get("prev")
+            if isinstance(head.get("stream"), str) and type(version) is int and isinstance(prev, str):
+                self._lasts[head["stream"]] = (version, prev, -1, None)
 
     def _last(self, stream: str) -> _Last:
         return _Last(*self._lasts.get(stream, _NEW))
@@ -277,6 +288,9 @@ class EventScan:
             if salt is not None or payload is not None:
                 bad("it has a payload that its header does not know")
             return
+        if payload is None and row.position < self._rebuilt and _is_personal(about):
+            self.left_behind += 1
+            return
         self.payloads += 1
         if not isinstance(about, dict) or not {"digest", "size"} <= about.keys():
             bad("its header does not say what its payload is")
@@ -308,7 +322,7 @@ class EventScan:
                 continue
             self._head_differs(stream, last, count, same_tree=same_tree)
         for stream, (count, _) in heads.items():
-            if stream not in self._lasts:
+            if stream not in self._lasts and not self._start:
                 self._holes.append((stream, 0, count))
                 self.streams.at(self.at, stream, 0, f"the stream's head says {count} events, the log has none of them")
         self._name_what_is_lost()
@@ -340,6 +354,10 @@ class EventScan:
         """The tree covers positions up to `end`, but the log stops before."""
         self._lost.append((self.at, end))
         self.positions.at(self.at, None, None, f"{_are_missing(self.at, end)}; the tree covers {end} events")
+
+
+def _is_personal(about: object) -> bool:
+    return isinstance(about, dict) and about.get("class") == "personal"
 
 
 def _are_missing(start: int, end: int) -> str:

@@ -231,6 +231,8 @@ class Seals:
         if kept.size > roots.size:
             reason = f"the log forked or was cut: {kept.size} events were signed, and it ends before this one"
             faults.at(roots.size, None, None, reason)
+        elif kept.size not in roots.known:
+            return Check("kept checkpoint", None, f"{self.trusted.kept_at}: is of events that are in the archive")
         elif roots.known[kept.size].root() != kept.root:
             faults.beside(
                 f"the log forked: its first {kept.size} events do not give the root that was signed and kept apart"

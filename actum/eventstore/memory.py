@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from actum.errors import StoreRefused
+from actum.errors import EventsArchived, StoreDamaged, StoreRefused
 from actum.events import RecordedEvent, seal, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, check_batch, check_expected, sort_out_conflict
-from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState
+from actum.eventstore.floor import Stretch, floor_moved
+from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
 from actum.eventstore.views import VIEWS, check_query
 from actum.eventstore.writer import deliver
 
@@ -31,12 +32,16 @@ class MemoryStore:
         self.tenant = tenant
         self._clock = clock
         self._changed = threading.Condition(threading.RLock())
-        self._log: list[RecordedEvent] = []
-        self._streams: dict[str, list[RecordedEvent]] = {}
+        self._log: list[RecordedEvent | None] = []  # None: it has left for the archive
+        self._streams: dict[str, list[RecordedEvent | None]] = {}
+        self._heads: dict[str, bytes] = {}
         self._ids: dict[str, RecordedEvent] = {}
         self._views: dict[str, dict[tuple[str, ...], dict[str, Any]]] = {name: {} for name in VIEWS}
         self._frontier = Frontier()
         self._checkpoints: dict[int, str] = {}
+        self._floor = TreeState(0, Frontier().to_bytes())
+        self._departed: dict[str, list[Stretch]] = {}
+        self._payloads: dict[int, tuple[bytes, bytes]] = {}  # of events that have left without them
         self._closed = False
 
     def append(self, batch: Batch) -> Appended:
@@ -51,16 +56,20 @@ class MemoryStore:
             for event in appended:
                 self._log.append(event)
                 self._streams.setdefault(event.stream, []).append(event)
+                self._heads[event.stream] = event.leaf
                 self._ids[event.id] = event
             self._frontier.extend([event.leaf for event in appended])
             for _, _, _, views in batch:
-                for view, key, row in views:
-                    if row is None:
-                        self._views[view].pop(key, None)
-                    else:
-                        self._views[view][key] = dict(zip(VIEWS[view].key, key, strict=True)) | dict(row)
+                self._write_views(views)
             self._changed.notify_all()
             return answer_from(appended)
+
+    def _write_views(self, views: Iterable[ViewRow]) -> None:
+        for view, key, row in views:
+            if row is None:
+                self._views[view].pop(key, None)
+            else:
+                self._views[view][key] = dict(zip(VIEWS[view].key, key, strict=True)) | dict(row)
 
     def _sealed(self, batch: Batch) -> list[RecordedEvent]:
         sealed: list[RecordedEvent] = []
@@ -68,7 +77,7 @@ class MemoryStore:
         now = to_text(self._clock())
         for stream, expected, events, _ in batch:
             past = self._streams.get(stream, [])
-            version, prev = fresh.get(stream) or (len(past), past[-1].leaf if past else None)
+            version, prev = fresh.get(stream) or (len(past), self._heads.get(stream))
             check_expected(stream, expected, version)
             for event in events:
                 salt = os.urandom(32) if event.payload is not None else None
@@ -88,9 +97,14 @@ class MemoryStore:
 
     def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
         to = None if to_version is None else max(to_version, 0)
+        low = max(from_version, 0)
         with self._changed:
             self._check_open()
-            return self._streams.get(stream, [])[max(from_version, 0) : to]
+            part = self._streams.get(stream, [])[low:to]
+            found = [event for event in part if event is not None]
+            if len(found) < len(part):
+                raise EventsArchived(self.url, stream, low + part.index(None), self._floor.size)
+            return found
 
     def read(
         self, after: int = -1, limit: int | None = None, *, types: Sequence[str] | None = None, payloads: bool = True
@@ -100,6 +114,8 @@ class MemoryStore:
             if limit is not None and given >= limit:
                 return
             event = self._log[position]
+            if event is None:
+                raise EventsArchived(self.url, None, position, self._floor.size)
             if types is None or event.type in types:
                 given += 1
                 yield event if payloads else RecordedEvent(event.position, event.header)
@@ -126,7 +142,7 @@ class MemoryStore:
     def streams(self) -> Iterator[tuple[str, int, bytes]]:
         with self._changed:
             self._check_open()
-            found = [(name, len(events), events[-1].leaf) for name, events in self._streams.items()]
+            found = [(name, len(events), self._heads[name]) for name, events in self._streams.items()]
         yield from found
 
     def view(
@@ -165,6 +181,87 @@ class MemoryStore:
         with self._changed:
             self._check_open()
             return sorted(self._checkpoints.items())
+
+    # -- what has left for the archive ---------------------------------------------------------------------------
+
+    def floor(self) -> TreeState:
+        with self._changed:
+            self._check_open()
+            return self._floor
+
+    def departed(self, stream: str) -> list[Stretch]:
+        with self._changed:
+            self._check_open()
+            return list(self._departed.get(stream, ()))
+
+    def payloads_here(self, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+        for position in range(first, min(end, self.head())):
+            event = self._log[position]
+            salt, data = self._payloads.get(position, (None, None)) if event is None else (event.salt, event.payload)
+            if salt is not None and data is not None:
+                yield position, salt, data
+
+    def drop(self, floor: int, new: TreeState, payloads: Sequence[int], *, keep: str) -> None:
+        with self._changed:
+            self._check_floor(floor)
+            gone = set(payloads)
+            for position in range(floor, new.size):
+                event = self._log[position]
+                if event is None or event.stream == keep:
+                    continue
+                if event.payload is not None and event.salt is not None and position not in gone:
+                    self._payloads[position] = (event.salt, event.payload)
+                self._log[position] = self._streams[event.stream][event.version] = None
+                del self._ids[event.id]
+                parts = self._departed.setdefault(event.stream, [])
+                if not parts or parts[-1].segment != floor:
+                    parts.append(Stretch(floor, event.version, event.version))
+                parts[-1] = parts[-1]._replace(until=event.version + 1)
+            self._floor = new
+
+    def put_back(self, floor: int, new: TreeState, events: Iterable[RawEvent]) -> None:
+        with self._changed:
+            self._check_floor(floor)
+            there = list(events)
+            for raw in there:
+                known = self._ids.get(raw.id)
+                if known is not None and known.position != raw.position:
+                    raise StoreDamaged(raw.position, f"its id was used again at position {known.position}")
+            for raw in there:
+                if self._log[raw.position] is None:
+                    salt, data = self._payloads.pop(raw.position, (raw.salt, raw.payload))
+                    event = RecordedEvent(raw.position, raw.header, data, salt)
+                    self._log[raw.position] = self._streams[raw.stream][raw.version] = event
+                    self._ids[raw.id] = event
+            for stream, parts in self._departed.items():
+                self._departed[stream] = [part for part in parts if part.segment < new.size]
+            self._floor = new
+
+    def begin_at(
+        self,
+        tree: TreeState,
+        streams: Iterable[tuple[str, int, bytes]],
+        departed: Iterable[tuple[str, Stretch]],
+        views: Iterable[ViewRow],
+    ) -> None:
+        with self._changed:
+            self._check_floor(0)
+            if self._log:
+                raise StoreRefused(self.url, "is not empty; nothing was written")
+            self._log = [None] * tree.size
+            for name, version, leaf in streams:
+                self._streams[name] = [None] * version
+                self._heads[name] = leaf
+            for name, part in departed:
+                self._departed.setdefault(name, []).append(part)
+            self._write_views(views)
+            self._frontier = Frontier.from_bytes(tree.frontier)
+            self._floor = tree
+
+    def _check_floor(self, floor: int) -> None:
+        self._check_open("the store is closed; nothing was done")
+        if self._floor.size != floor:
+            raise floor_moved(self.url, self._floor.size, floor)
 
     def close(self) -> None:
         with self._changed:

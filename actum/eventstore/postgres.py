@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actum.errors import StoreDamaged, StoreError, StoreRefused, StoreUnavailable
 from actum.events import to_text
 from actum.events.merkle import Frontier
+from actum.eventstore.floor import Stretch
 from actum.eventstore.postgres_answers import WaitingAnswers
-from actum.eventstore.postgres_connection import DatabaseError, bigints, is_lost, reason_of
+from actum.eventstore.postgres_connection import Connection, DatabaseError, bigints, is_lost, reason_of
+from actum.eventstore.postgres_floor import begin_at, drop, put_back
 from actum.eventstore.postgres_group import Unplaced, names_in
 from actum.eventstore.postgres_join import Joined, join
 from actum.eventstore.postgres_lease import Lease
@@ -25,8 +28,17 @@ from actum.eventstore.postgres_owners import LeaseOwners
 from actum.eventstore.postgres_patience import PatientWriter
 from actum.eventstore.postgres_read import PostgresReader
 from actum.eventstore.postgres_sequencer import Sequencer
-from actum.eventstore.postgres_write import Held, IdTaken, WriteLane, Written, answer_of, recorded_before, write_batches
-from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.postgres_write import (
+    BEGIN,
+    Held,
+    IdTaken,
+    WriteLane,
+    Written,
+    answer_of,
+    recorded_before,
+    write_batches,
+)
+from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
 from actum.eventstore.writer import Answer, GroupWriter, Later, deliver
 
 if TYPE_CHECKING:
@@ -117,17 +129,45 @@ class PostgresStore(PostgresReader):
         return LeaseOwners(self._address, self._tenant_no, self._ask)
 
     def add_checkpoint(self, size: int, note: str) -> None:
-        if self._closed:
-            raise StoreRefused(self.url, "the store is closed; nothing was written")
-        self._check_writable()
-        con = self._connect()
-        try:
+        with self._aside() as con:
             con.execute(
                 "INSERT INTO checkpoints (tenant, size, note) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
                 (self._tenant_no, size, note),
             )
+
+    def drop(self, floor: int, new: TreeState, payloads: Sequence[int], *, keep: str) -> None:
+        with self._aside() as con:
+            drop(con, self.url, self._tenant_no, floor, new, payloads, keep)
+
+    def put_back(self, floor: int, new: TreeState, events: Iterable[RawEvent]) -> None:
+        with self._aside() as con:
+            put_back(con, self.url, self._tenant_no, floor, new, events)
+
+    def begin_at(
+        self,
+        tree: TreeState,
+        streams: Iterable[tuple[str, int, bytes]],
+        departed: Iterable[tuple[str, Stretch]],
+        views: Iterable[ViewRow],
+    ) -> None:
+        with self._aside() as con:
+            begin_at(con, self.url, self._tenant_no, tree, streams, departed, views)
+
+    @contextmanager
+    def _aside(self) -> Iterator[Connection]:
+        """A transaction on a connection of its own, beside the writer's thread; all of it is done, or nothing."""
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed; nothing was written")
+        self._check_writable()
+        con = self._connect()
+        committing = False
+        try:
+            con.execute(BEGIN)
+            yield con
+            committing = True
+            con.execute("COMMIT")
         except DatabaseError as exc:
-            if is_lost(exc, con):
+            if committing and is_lost(exc, con):
                 raise StoreUnavailable(reason_of(exc)) from exc
             raise StoreRefused(self.url, f"{reason_of(exc)}; nothing was written") from exc
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from actum.errors import BadInput
@@ -11,10 +11,10 @@ from actum.events import seal
 from actum.eventstore.expected import check_expected
 from actum.eventstore.postgres_connection import Connection, bigints, byteas, texts
 from actum.eventstore.postgres_read import BATCH_BITS
-from actum.eventstore.protocol import Batch
+from actum.eventstore.protocol import Batch, ViewRow
 from actum.eventstore.views import VIEWS
 
-__all__ = ["Group", "Head", "Unplaced", "heads_of", "names_in"]
+__all__ = ["Group", "Head", "Unplaced", "heads_of", "names_in", "write_views"]
 
 Head = tuple[int, int, bytes | None]
 """A stream's number, its version, and the leaf hash of its last event. A stream's number is that of its first event."""
@@ -191,31 +191,42 @@ class Group:
                 "INSERT INTO payloads (seq, salt, data) SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[])",
                 (bigints(seqs), byteas(salts), byteas(data)),
             )
-        self._write_views(con)
+        _write_views(con, self._tenant_no, self._views)
         if pending:
             con.execute(
                 "INSERT INTO pending (tenant, batch, leaves) SELECT %s, u.* FROM unnest(%s::bigint[], %s::bytea[]) u",
                 (tenant_no, bigints([n for n, _ in self.batches]), byteas([b"".join(e) for _, e in self.batches])),
             )
 
-    def _write_views(self, con: Connection) -> None:
-        for name, view in VIEWS.items():
-            rows = self._views.get(name)
-            if not rows:
-                continue
-            # In one order for everybody, so that no two transactions wait for each other.
-            gone = sorted(key for key, row in rows.items() if row is None)
-            kept = sorted((key, row) for key, row in rows.items() if row is not None)
-            if gone:
-                keys = [texts([key[i] for key in gone]) for i in range(len(view.key))]
-                con.execute(_DELETE[name], (self._tenant_no, *keys))
-            if kept:
-                keys = [texts([key[i] for key, _ in kept]) for i in range(len(view.key))]
-                columns = [
-                    (bigints if column in view.numbers else texts)([row[column] for _, row in kept])
-                    for column in view.columns
-                ]
-                con.execute(_UPSERT[name], (self._tenant_no, *keys, *columns))
+
+def write_views(con: Connection, tenant_no: int, rows: Iterable[ViewRow]) -> None:
+    """Write rows of views; of two with one key the last counts. To be called inside a transaction."""
+    views: dict[str, dict[tuple[str, ...], Mapping[str, Any] | None]] = {}
+    for view, key, row in rows:
+        views.setdefault(view, {})[key] = row
+    _write_views(con, tenant_no, views)
+
+
+def _write_views(
+    con: Connection, tenant_no: int, views: Mapping[str, Mapping[tuple[str, ...], Mapping[str, Any] | None]]
+) -> None:
+    for name, view in VIEWS.items():
+        rows = views.get(name)
+        if not rows:
+            continue
+        # In one order for everybody, so that no two transactions wait for each other.
+        gone = sorted(key for key, row in rows.items() if row is None)
+        kept = sorted((key, row) for key, row in rows.items() if row is not None)
+        if gone:
+            keys = [texts([key[i] for key in gone]) for i in range(len(view.key))]
+            con.execute(_DELETE[name], (tenant_no, *keys))
+        if kept:
+            keys = [texts([key[i] for key, _ in kept]) for i in range(len(view.key))]
+            columns = [
+                (bigints if column in view.numbers else texts)([row[column] for _, row in kept])
+                for column in view.columns
+            ]
+            con.execute(_UPSERT[name], (tenant_no, *keys, *columns))
 
 
 def _check_text(values: Sequence[object]) -> None:

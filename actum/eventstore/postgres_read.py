@@ -16,6 +16,7 @@ from typing import Any, Final
 from actum.errors import StoreRefused
 from actum.events import RecordedEvent, id_text
 from actum.events.merkle import Frontier
+from actum.eventstore.floor import Stretch, page_above, whole_stream
 from actum.eventstore.postgres_connection import Connection, DatabaseError, bigints, connect, reason_of, texts
 from actum.eventstore.postgres_open import Address
 from actum.eventstore.protocol import RawEvent, TreeState
@@ -85,12 +86,16 @@ class PostgresReader:
     def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
         low = min(max(from_version, 0), 1 << 62)
         to = (1 << 62) if to_version is None else min(max(to_version, 0), 1 << 62)
-        deadline = time.monotonic() + self._address.answer_s
-        while True:
-            rows = self._ask(_STREAM, (self._tenant_no, stream, low, to))
-            if all(row[0] is not None for row in rows):
-                return self._recorded(rows)
-            self._pause_until(deadline, f"events of stream {stream!r}")
+
+        def ask() -> list[RecordedEvent]:
+            deadline = time.monotonic() + self._address.answer_s
+            while True:
+                rows = self._ask(_STREAM, (self._tenant_no, stream, low, to))
+                if all(row[0] is not None for row in rows):
+                    return self._recorded(rows)
+                self._pause_until(deadline, f"events of stream {stream!r}")
+
+        return whole_stream(self, stream, low, to, ask)
 
     def read(
         self, after: int = -1, limit: int | None = None, *, types: Sequence[str] | None = None, payloads: bool = True
@@ -116,8 +121,11 @@ class PostgresReader:
         left = limit
         while left is None or left > 0:
             page = _PAGE if left is None else min(_PAGE, left)
-            rows = self._ask(
-                f"{select}WHERE l.seq > %s AND l.seq < %s {condition}ORDER BY l.seq LIMIT %s", (at, end, *values, page)
+            rows = self._page(
+                f"{select}WHERE l.seq > %s AND l.seq < %s {condition}ORDER BY l.seq LIMIT %s",
+                (at, end, *values, page),
+                at,
+                every=not condition,
             )
             if rows:
                 yield rows
@@ -127,9 +135,40 @@ class PostgresReader:
             if left is not None:
                 left -= len(rows)
 
+    def _page(self, sql: str, values: tuple[Any, ...], at: int, *, every: bool) -> list[Any]:
+        def whole(rows: list[Any]) -> bool:
+            return every and bool(rows) and rows[-1][0] - at == len(rows)
+
+        return page_above(at + 1 - self._base, self.url, self.floor, partial(self._ask, sql, values), whole)
+
     def _recorded(self, rows: list[Any]) -> list[RecordedEvent]:
         base = self._base
         return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+
+    # -- what has left for the archive ---------------------------------------------------------------------------
+
+    def floor(self) -> TreeState:
+        rows = self._ask("SELECT position, frontier FROM floors WHERE tenant = %s", (self._tenant_no,))
+        return TreeState(*rows[0]) if rows else TreeState(0, Frontier().to_bytes())
+
+    def departed(self, stream: str) -> list[Stretch]:
+        rows = self._ask(
+            "SELECT d.segment, d.start, d.until FROM streams s JOIN departed d ON d.tenant = s.tenant "
+            "AND d.stream = s.no WHERE s.tenant = %s AND s.name = %s ORDER BY d.start",
+            (self._tenant_no, stream),
+        )
+        return [Stretch(*row) for row in rows]
+
+    def payloads_here(self, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+        at, stop = self._base + first, self._base + end
+        while rows := self._ask(
+            "SELECT l.seq, p.salt, p.data FROM log l JOIN payloads p ON p.seq = l.event "
+            "WHERE l.seq >= %s AND l.seq < %s ORDER BY l.seq LIMIT %s",
+            (at, stop, _PAGE),
+        ):
+            for seq, salt, data in rows:
+                yield seq - self._base, salt, data
+            at = rows[-1][0] + 1
 
     # -- the log as a whole --------------------------------------------------------------------------------------
 

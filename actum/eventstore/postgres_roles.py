@@ -5,7 +5,7 @@ from __future__ import annotations
 from actum.errors import BadInput, StoreRefused
 from actum.eventstore.postgres_connection import DatabaseError, connect, reason_of
 from actum.eventstore.postgres_open import parse_url
-from actum.eventstore.schema import NEVER_CHANGED, tables_for
+from actum.eventstore.schema import NEVER_CHANGED, OWNERS_ONLY, tables_for
 
 __all__ = ["grant_use", "grants_for"]
 
@@ -13,10 +13,12 @@ __all__ = ["grant_use", "grants_for"]
 def grants_for(role: str) -> list[str]:
     """The statements that let a role read and append, and change only what is computed from the record."""
     quoted = '"' + role.replace('"', '""') + '"'
-    changing = sorted(table.name for table in tables_for("postgresql") if table.name not in NEVER_CHANGED)
+    changing = sorted(
+        table.name for table in tables_for("postgresql") if table.name not in (*NEVER_CHANGED, *OWNERS_ONLY)
+    )
     return [
-        f"REVOKE ALL ON alembic_version, {', '.join([*NEVER_CHANGED, *changing])} FROM {quoted}",
-        f"GRANT SELECT ON alembic_version TO {quoted}",
+        f"REVOKE ALL ON alembic_version, {', '.join([*NEVER_CHANGED, *OWNERS_ONLY, *changing])} FROM {quoted}",
+        f"GRANT SELECT ON alembic_version, {', '.join(OWNERS_ONLY)} TO {quoted}",
         f"GRANT SELECT, INSERT ON {', '.join(NEVER_CHANGED)} TO {quoted}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {', '.join(changing)} TO {quoted}",
         f"GRANT USAGE ON SEQUENCE batches TO {quoted}",

@@ -131,6 +131,13 @@ class EventStore(Protocol):
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         """The log as it lies in the store, for checking."""
 
+    def floor(self) -> TreeState:
+        """The tree over the events that have left for the archive: from position `floor().size` on, all are here.
+
+        Of those below only the log's own stream is here. To read another one raises `EventsArchived`, from every method
+        that reads events: none is ever skipped. What a store can do about its floor is in `eventstore/floor.py`.
+        """
+
     def head(self) -> int:
         """The number of events in the log: the position that the next one will get."""
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["NEVER_CHANGED", "metadata", "tables_for"]
+__all__ = ["NEVER_CHANGED", "OWNERS_ONLY", "metadata", "tables_for"]
 
 metadata = MetaData()
 _Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite's rowid alias must be spelled INTEGER
@@ -103,6 +103,26 @@ checkpoints = Table(
     Column("note", Text, nullable=False),
     _refers("tenant", "tenants.no"),
 )
+floors = Table(
+    "floors",
+    metadata,
+    Column("tenant", _Big, primary_key=True, autoincrement=False),
+    Column("position", _Big, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+    CheckConstraint("position >= 0", name="floors_position"),
+    _refers("tenant", "tenants.no"),
+)
+departed = Table(  # which versions of a stream are in which segment of the archive
+    "departed",
+    metadata,
+    Column("tenant", _Big, primary_key=True, autoincrement=False),
+    Column("stream", _Big, primary_key=True, autoincrement=False),
+    Column("start", _Big, primary_key=True, autoincrement=False),
+    Column("until", _Big, nullable=False),
+    Column("segment", _Big, nullable=False),
+    _refers("tenant", "tenants.no"),
+    _refers("stream", "streams.no"),
+)
 executions = Table(
     "executions",
     metadata,
@@ -164,7 +184,12 @@ leases = Table(
 _SEQUENCED: Final = ("log", "pending", "leases")
 
 NEVER_CHANGED: Final = ("events", "log", "checkpoints")
-"""Tables whose rows are written once. Nobody needs UPDATE, DELETE or TRUNCATE on them, and triggers refuse it."""
+"""Tables whose rows are written once. Applications need no UPDATE, DELETE or TRUNCATE on them, and triggers refuse it.
+
+Only rows of events below the tenant's floor, which are in the archive, can be deleted; that is the owner's work.
+"""
+OWNERS_ONLY: Final = ("floors", "departed")
+"""Tables that say what has left for the archive. Applications read them."""
 
 
 def tables_for(dialect: str) -> list[Table]:

@@ -201,7 +201,16 @@ class Sealer:
                 and known.root() == signed[known.size]
             ):
                 return known.copy()
-        return Frontier()
+        below = self._below()  # growing from here gives the signed roots only if it is the log's
+        return below if below.size <= lowest else Frontier()
+
+    def _below(self) -> Frontier:
+        """The tree over the events that have left the store."""
+        size, data = self._store.floor()
+        try:
+            return Frontier.from_bytes(data)
+        except ValueError as exc:
+            raise StoreDamaged(size, f"the tree below the floor cannot be read ({exc})") from exc
 
     def _extend(self, frontier: Frontier, size: int) -> None:
         """Add the leaves of the events up to this size, from their bytes."""
@@ -214,9 +223,11 @@ class Sealer:
 
     def _agrees_to(self, table: list[tuple[int, str]], below: int) -> int:
         """The largest signed size up to `below` at which the log still gives the root that the log's own note says."""
-        frontier, agreed = Frontier(), 0
+        frontier, agreed = self._below(), 0
         with contextlib.suppress(StoreDamaged, CheckpointRefused):
             for size, note in table:
+                if size < frontier.size:
+                    continue
                 if size > below:
                     break
                 self._extend(frontier, size)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeGuard
 
 from actum.errors import StoreDamaged, StoreRefused, StoreUnavailable, VersionConflict
 from actum.events import RecordedEvent, id_bytes, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, check_batch, sort_out_conflict
-from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.floor import Stretch
+from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
+from actum.eventstore.sqlite_floor import begin_at, drop, put_back
 from actum.eventstore.sqlite_group import Group, Head, IdTaken
 from actum.eventstore.sqlite_open import parse_url, prepare
 from actum.eventstore.sqlite_read import EVENTS, SQLiteReader
@@ -68,6 +71,30 @@ class SQLiteStore(SQLiteReader):
         self._writer.append_soon(batch, done)
 
     def add_checkpoint(self, size: int, note: str) -> None:
+        with self._aside() as con:
+            con.execute("INSERT OR IGNORE INTO checkpoints VALUES (?,?,?)", (self._tenant_no, size, note))
+
+    def drop(self, floor: int, new: TreeState, payloads: Sequence[int], *, keep: str) -> None:
+        with self._aside() as con:
+            drop(con, self.url, self._tenant_no, floor, new, payloads, keep)
+
+    def put_back(self, floor: int, new: TreeState, events: Iterable[RawEvent]) -> None:
+        with self._aside() as con:
+            put_back(con, self.url, self._tenant_no, floor, new, events)
+
+    def begin_at(
+        self,
+        tree: TreeState,
+        streams: Iterable[tuple[str, int, bytes]],
+        departed: Iterable[tuple[str, Stretch]],
+        views: Iterable[ViewRow],
+    ) -> None:
+        with self._aside() as con:
+            begin_at(con, self.url, self._tenant_no, tree, streams, departed, views)
+
+    @contextmanager
+    def _aside(self) -> Iterator[sqlite3.Connection]:
+        """A transaction on a connection of its own, beside the writer's thread; all of it is done, or nothing."""
         if self._closed:
             raise StoreRefused(self.url, "the store is closed; nothing was written")
         if self._read_only:
@@ -75,7 +102,7 @@ class SQLiteStore(SQLiteReader):
         con = self._connect()
         try:
             con.execute("BEGIN IMMEDIATE")
-            con.execute("INSERT OR IGNORE INTO checkpoints VALUES (?,?,?)", (self._tenant_no, size, note))
+            yield con
             con.execute("COMMIT")
         except sqlite3.Error as exc:
             raise self._refusal(exc, "nothing was written") from exc

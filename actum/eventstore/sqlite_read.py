@@ -15,6 +15,7 @@ from urllib.parse import quote
 from actum.errors import StoreDamaged, StoreRefused
 from actum.events import RecordedEvent, id_text
 from actum.events.merkle import Frontier
+from actum.eventstore.floor import Stretch, page_above, whole_stream
 from actum.eventstore.protocol import RawEvent, TreeState
 from actum.eventstore.views import check_query
 
@@ -70,12 +71,16 @@ class SQLiteReader:
 
     def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
         to = (1 << 62) if to_version is None else to_version
-        rows = self._ask(
-            EVENTS + "JOIN streams s ON s.no = e.stream WHERE s.tenant = ? AND s.name = ? "
-            "AND e.version >= ? AND e.version < ? ORDER BY e.version",
-            (self._tenant_no, stream, from_version, to),
-        )
-        return self._recorded(rows)
+
+        def ask() -> list[RecordedEvent]:
+            rows = self._ask(
+                EVENTS + "JOIN streams s ON s.no = e.stream WHERE s.tenant = ? AND s.name = ? "
+                "AND e.version >= ? AND e.version < ? ORDER BY e.version",
+                (self._tenant_no, stream, from_version, to),
+            )
+            return self._recorded(rows)
+
+        return whole_stream(self, stream, max(from_version, 0), to, ask)
 
     def read(
         self, after: int = -1, limit: int | None = None, *, types: Sequence[str] | None = None, payloads: bool = True
@@ -101,8 +106,11 @@ class SQLiteReader:
         while left is None or left > 0:
             page = most if left is None else min(most, left)
             try:
-                rows = self._ask(
-                    f"{select}WHERE e.seq > ? AND e.seq < ? {condition}ORDER BY e.seq LIMIT ?", (at, end, *values, page)
+                rows = self._page(
+                    f"{select}WHERE e.seq > ? AND e.seq < ? {condition}ORDER BY e.seq LIMIT ?",
+                    (at, end, *values, page),
+                    at,
+                    every=not condition,
                 )
             except StoreRefused as exc:
                 if getattr(exc.__cause__, "sqlite_errorcode", None) != sqlite3.SQLITE_CORRUPT:
@@ -119,9 +127,38 @@ class SQLiteReader:
             if left is not None:
                 left -= len(rows)
 
+    def _page(self, sql: str, values: tuple[Any, ...], at: int, *, every: bool) -> list[Any]:
+        def whole(rows: list[Any]) -> bool:
+            return every and bool(rows) and rows[-1][0] - at == len(rows)
+
+        return page_above(at + 1 - self._base, self.url, self.floor, partial(self._ask, sql, values), whole)
+
     def _recorded(self, rows: list[_Row]) -> list[RecordedEvent]:
         base = self._base
         return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+
+    # -- what has left for the archive ---------------------------------------------------------------------------
+
+    def floor(self) -> TreeState:
+        rows = self._ask("SELECT position, frontier FROM floors WHERE tenant = ?", (self._tenant_no,))
+        return TreeState(*rows[0]) if rows else TreeState(0, Frontier().to_bytes())
+
+    def departed(self, stream: str) -> list[Stretch]:
+        rows = self._ask(
+            "SELECT d.segment, d.start, d.until FROM streams s JOIN departed d ON d.tenant = s.tenant "
+            "AND d.stream = s.no WHERE s.tenant = ? AND s.name = ? ORDER BY d.start",
+            (self._tenant_no, stream),
+        )
+        return [Stretch(*row) for row in rows]
+
+    def payloads_here(self, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
+        at, stop = self._base + first, self._base + end
+        while rows := self._ask(
+            "SELECT seq, salt, data FROM payloads WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?", (at, stop, _PAGE)
+        ):
+            for seq, salt, data in rows:
+                yield seq - self._base, salt, data
+            at = rows[-1][0] + 1
 
     # -- the log as a whole --------------------------------------------------------------------------------------
 

@@ -68,6 +68,9 @@ class FaultyStore:
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         return self._store.read_raw(after, limit)
 
+    def floor(self) -> TreeState:
+        return self._store.floor()
+
     def head(self) -> int:
         return self._store.head()
 

@@ -56,9 +56,9 @@ def test_a_good_archive_is_verified(log: EventStore, folder: Folder) -> None:
     """By itself, and against the log."""
     alone = check_archive(folder, "default", KEYS)
     assert (alone.verdict, alone.events, alone.size) == ("verified", 16, 20)
-    assert [check.ok for check in alone.checks] == [True, True, True, True, None]
-    assert [check.ok for check in check_archive(folder, "default", KEYS, store=log).checks] == [True] * 5
-    assert [check.ok for check in check_archive(folder, "default").checks] == [True, True, True, None, None]
+    assert [check.ok for check in alone.checks] == [True, True, True, True, True, None]
+    assert [check.ok for check in check_archive(folder, "default", KEYS, store=log).checks] == [True] * 6
+    assert [check.ok for check in check_archive(folder, "default").checks] == [True, True, True, None, True, None]
 
 
 @pytest.mark.parametrize("name", ["000000000000.parquet", "000000000000.payloads.parquet"])

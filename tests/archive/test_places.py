@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,38 +13,6 @@ from actum.eventstore import EventStore
 from actum.testing.builders import KEY
 
 from .conftest import SEGMENT
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """An S3 server, and the environment in which boto3 finds it."""
-    from moto.server import ThreadedMotoServer
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    known = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }
-    before = {name: os.environ.get(name) for name in known}
-    os.environ.update(known)
-    import boto3
-
-    boto3.client("s3").create_bucket(
-        Bucket="evidence", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
-    yield "s3://evidence"
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "s3"])

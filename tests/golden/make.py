@@ -247,6 +247,21 @@ EXAMPLES: dict[str, Example] = {
     "segment.archived": Example(
         {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest()}, None, SYSTEM, "checkpoint.signed"
     ),
+    "segment.dropped": Example(
+        {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest(), "place": "s3://evidence/log"},
+        None,
+        SYSTEM,
+        "segment.archived",
+    ),
+    "segment.restored": Example(
+        {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest(), "place": "s3://evidence/log"},
+        None,
+        SYSTEM,
+        "segment.dropped",
+    ),
+    "log.rebuilt": Example(
+        {"size": 131_072, "signed": 140_000, "place": "s3://evidence/log"}, None, SYSTEM, "segment.archived"
+    ),
     "import.done": Example(
         {"format": "xes", "source": SUM, "mapping": SUM, "executions": 12, "events": 340, "already_there": 4},
         {"file": "log.xes", "left_out": []},

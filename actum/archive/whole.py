@@ -1,0 +1,112 @@
+"""A store and its archive as one log: below the floor events come from the archive, above it from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+from actum.archive.places import ArchivePlace
+from actum.archive.reading import ArchivedEvents
+from actum.errors import EventsArchived
+from actum.events import RecordedEvent
+from actum.events.merkle import Frontier
+from actum.eventstore import EventStore, RawEvent, TreeState
+from actum.eventstore.floor import HotStore
+
+__all__ = ["WholeStore", "hot_of"]
+
+
+class WholeStore:
+    """An event store that holds everything: reading asks store and archive, everything else is the store's.
+
+    Each event is given once, in order, also while segments leave or come back; payloads that never left are joined to
+    archived headers. What the archive gives is checked for gaps, and by Parquet's checksums; `actum verify` over this
+    store hashes all of it.
+    """
+
+    def __init__(self, hot: HotStore, place: ArchivePlace) -> None:
+        self.hot = hot
+        self.url = hot.url
+        self.tenant = hot.tenant
+        self._archived = ArchivedEvents(place, hot.tenant)
+        self.append = hot.append
+        self.append_soon = hot.append_soon
+        self.head = hot.head
+        self.wait = hot.wait
+        self.stream_version = hot.stream_version
+        self.streams = hot.streams
+        self.view = hot.view
+        self.tree = hot.tree
+        self.add_checkpoint = hot.add_checkpoint
+        self.checkpoints = hot.checkpoints
+        self.close = hot.close
+
+    def __getattr__(self, name: str) -> Any:  # Any: what only this kind of store has, such as the path of its file
+        if name in ("hot", "elsewhere"):  # from elsewhere the store alone would be read
+            raise AttributeError(name)
+        return getattr(self.hot, name)
+
+    def floor(self) -> TreeState:
+        return TreeState(0, Frontier().to_bytes())
+
+    def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
+        found: list[RecordedEvent] = []
+        at = max(from_version, 0)
+        while True:
+            try:
+                return found + self.hot.read_stream(stream, at, to_version)
+            except EventsArchived:
+                rows = self._archived.of_stream(stream, self.hot.departed(stream), at, to_version)
+                found += [self._recorded(row) for row in rows]
+                at += len(rows)
+
+    def _recorded(self, row: RawEvent) -> RecordedEvent:
+        event = RecordedEvent(row.position, row.header, row.payload, row.salt)
+        if row.payload is None and "payload" in event.head:  # it did not leave, or it was erased
+            for _, event.salt, event.payload in self.hot.payloads_here(row.position, row.position + 1):
+                pass
+        return event
+
+    def read(
+        self, after: int = -1, limit: int | None = None, *, types: Sequence[str] | None = None, payloads: bool = True
+    ) -> Iterator[RecordedEvent]:
+        at = max(after, -1) + 1
+        left = limit
+        while left is None or left > 0:
+            try:
+                for event in self.hot.read(at - 1, left, types=types, payloads=payloads):
+                    yield event
+                    at = event.position + 1
+                    left = left if left is None else left - 1
+                return
+            except EventsArchived as gone:
+                for row in self._below(at, gone.floor, payloads=payloads):
+                    if left is not None and left <= 0:
+                        return
+                    at = row.position + 1
+                    if types is None or row.type in types:
+                        left = left if left is None else left - 1
+                        yield RecordedEvent(row.position, row.header, row.payload, row.salt)
+
+    def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
+        at = max(after, -1) + 1
+        end = None if limit is None else at + max(limit, 0)
+        while end is None or at < end:
+            try:
+                for row in self.hot.read_raw(at - 1, None if end is None else end - at):
+                    yield row
+                    at = row.position + 1
+                return
+            except EventsArchived as gone:
+                for row in self._below(at, gone.floor if end is None else min(gone.floor, end), payloads=True):
+                    yield row
+                    at = row.position + 1
+
+    def _below(self, first: int, end: int, *, payloads: bool) -> Iterator[RawEvent]:
+        beside = self.hot.payloads_here(first, end) if payloads else ()
+        return self._archived.between(first, end, payloads=payloads, beside=beside)
+
+
+def hot_of(store: EventStore) -> HotStore:
+    """The store itself, without its archive: what can let events go and take them back."""
+    return store.hot if isinstance(store, WholeStore) else cast(HotStore, store)
