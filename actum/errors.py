@@ -232,7 +232,8 @@ class LogForked(StoreError):
     def __str__(self) -> str:
         return (
             f"{self.url}: the log has forked: {self.problem}. It agrees with what was signed up to size "
-            f"{self.agrees_to}. Nothing was signed; bring back the log that was signed, and keep this one too."
+            f"{self.agrees_to}. Nothing was signed; bring back the log that was signed, and keep this one too. If its "
+            "events are lost for good, say so with `actum checkpoint new-epoch`."
         )
 
 

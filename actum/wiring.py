@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actum.engine import views
-from actum.errors import BadInput
+from actum.errors import BadInput, LogForked
 from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey
 from actum.eventstore import EventStore, open_store
 from actum.eventstore.check_seals import Trusted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "archive_at",
+    "begin_epoch",
     "bytes_of",
     "checkpoint_store",
     "has_relays",
@@ -53,7 +54,10 @@ def open_log(settings: Settings, *, must_exist: bool = False) -> EventStore:
 def is_there(settings: Settings) -> bool:
     """Whether the log that the settings name is there already; one that is no file always is."""
     path = _path_of(settings.store)
-    return path is None or path.exists()
+    try:
+        return path is None or path.exists()
+    except PermissionError:
+        return True  # opening it says what this user may not do
 
 
 def archive_at(url: str) -> ArchivePlace:
@@ -148,6 +152,19 @@ def rotate_key(store: EventStore, settings: Settings | None = None) -> tuple[Ver
     old, new = rotate(place, store)
     seal(store, settings)
     return old, new
+
+
+def begin_epoch(store: EventStore, settings: Settings, reason: str, clock: Callable[[], int]) -> LogForked:
+    """Go on with a log that lost signed events, under a new origin; see `actum.eventstore.restored.begin_epoch`."""
+    from actum.eventstore.restored import begin_epoch as begin
+
+    key, kept = signing_key(store, settings), checkpoint_store(store, settings)
+    if key is None or kept is None:
+        raise BadInput(
+            "this store is no file: name its signing key with ACTUM_KEY_FILE, and where its last checkpoint is kept "
+            "with ACTUM_CHECKPOINTS"
+        )
+    return begin(store, key, kept, clock, reason)
 
 
 def has_relays(settings: Settings) -> bool:

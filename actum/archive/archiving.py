@@ -19,7 +19,8 @@ from actum.archive.segment import (
 )
 from actum.errors import ArchiveDamaged, BadInput, CheckpointRefused, IdempotencyConflict
 from actum.events import Actor, NewEvent, foreign_id, leaf_hash, to_text
-from actum.events.checkpoint import Checkpoint, VerifierKey, verify
+from actum.events.checkpoint import Checkpoint, VerifierKey
+from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, inclusion_proof, root_of
 from actum.eventstore import ANY, Append, EventStore, RawEvent
 from actum.eventstore.sealing import origin_of
@@ -109,7 +110,7 @@ def _newest(store: EventStore, keys: Sequence[VerifierKey]) -> tuple[Checkpoint,
         raise CheckpointRefused(store.url, "no key was given, so no checkpoint can be trusted; nothing was archived")
     for _, note in reversed(store.checkpoints()):
         try:
-            return verify(note, keys, origin=origin_of(store.tenant)), note
+            return verify_of(origin_of(store.tenant), note, keys), note
         except CheckpointRefused:
             continue
     return None

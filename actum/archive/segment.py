@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from actum.errors import ArchiveDamaged
 from actum.events import leaf_hash, payload_digest, to_us
-from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified, verify
+from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified
+from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, verify_inclusion
 from actum.eventstore import RawEvent
 from actum.eventstore.sealing import origin_of
@@ -230,7 +231,7 @@ def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None
     segment = read_segment(path)
     trusted = list(keys)
     if trusted:
-        verify(segment.checkpoint, trusted, origin=origin_of(segment.tenant))
+        verify_of(origin_of(segment.tenant), segment.checkpoint, trusted)
     if not segment.proves():
         raise ArchiveDamaged(str(path), segment.first, "its root is not in the tree that its checkpoint signed")
     source = str(path)

@@ -1,4 +1,4 @@
-"""`actum checkpoint`: what goes to witnesses and time-stamping authorities, and what comes back."""
+"""`actum checkpoint`: what goes to witnesses and time-stamping authorities, what comes back, and new epochs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from actum.cli.options import current, log_of
-from actum.cli.output import say
+from actum.cli.options import Json, current, log_of
+from actum.cli.output import print_json, say
 from actum.events.checkpoint import VerifierKey
 from actum.eventstore import EventStore
 
@@ -20,11 +20,12 @@ Note = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    checkpoint = typer.Typer(help="Checkpoints: for witnesses and time stamps.", no_args_is_help=True)
+    checkpoint = typer.Typer(help="Checkpoints: for witnesses, time stamps, and after a loss.", no_args_is_help=True)
     checkpoint.command("show")(show)
     checkpoint.command("cosigned")(cosigned)
     checkpoint.command("stamp-request")(stamp_request)
     checkpoint.command("stamp")(stamp)
+    checkpoint.command("new-epoch")(new_epoch)
     app.add_typer(checkpoint, name="checkpoint")
 
 
@@ -93,6 +94,27 @@ def stamp(
         text = _last(store.checkpoints()) if note is None else _read(note)
         found = record_stamp(store, _now, text, _followed(store, keys), bytes_of(response), roots)
     say(f"recorded: stamped at {to_text(found.at_us)} by {found.authority}")
+
+
+def new_epoch(
+    reason: Annotated[str, typer.Option(help="Why events are lost. It stays in the log for ever.")],
+    json: Json = False,
+) -> None:
+    """Go on signing a log that lost signed events for good, under a new origin; the loss is recorded in the log."""
+    from actum.wiring import begin_epoch
+
+    with log_of(must_exist=True) as store:
+        fork = begin_epoch(store, current(), reason, _now)
+        size, note = store.checkpoints()[-1]
+    origin = note.partition("\n")[0]
+    lost = {"signed": fork.signed_size, "agrees_to": fork.agrees_to, "size": size, "origin": origin}
+    if json:
+        print_json(lost)
+        return
+    say(
+        f"{fork.signed_size:,} events were signed, and the log holds them up to size {fork.agrees_to:,}. That is on "
+        f"record now, and the log is signed as {origin} from here on: tell your auditors and witnesses."
+    )
 
 
 def _followed(store: EventStore, keys: list[VerifierKey]) -> list[VerifierKey]:

@@ -46,7 +46,9 @@ def seal(
     with log_of() as store:
         signer = sealer(store, current(), from_scratch=watch)
         if signer is None:
-            raise BadInput("this store has no signing key; name its file with ACTUM_KEY_FILE")
+            raise BadInput("this store is no file, so its signing key is not beside it; name one with ACTUM_KEY_FILE")
+        if not signer.is_watched:
+            say("no checkpoint is kept apart from this log, so a fork goes unseen; name a place with ACTUM_CHECKPOINTS")
         if watch:
             run_sealer(
                 signer, store, clock, _until_stopped(), every_s=every, at_least_every_s=at_least_every,

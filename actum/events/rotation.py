@@ -13,7 +13,7 @@ from actum.errors import CheckpointRefused
 from actum.events.checkpoint import SigningKey, VerifierKey
 from actum.events.note import base64_bytes, base64_text
 
-__all__ = ["Rotation", "Trust", "follow", "read_rotation", "rotation_facts"]
+__all__ = ["Rotation", "Trust", "follow", "is_signed_by", "read_rotation", "rotation_facts", "sign_text"]
 
 _WHAT = "key rotation"
 
@@ -34,8 +34,8 @@ def rotation_facts(origin: str, old: SigningKey, new: SigningKey) -> dict[str, A
         "origin": origin,
         "old": old.verifier().to_text(),
         "new": new.verifier().to_text(),
-        "old_signature": base64_text(_sign(old, text)),
-        "new_signature": base64_text(_sign(new, text)),
+        "old_signature": base64_text(sign_text(old, text)),
+        "new_signature": base64_text(sign_text(new, text)),
     }
 
 
@@ -47,7 +47,7 @@ def read_rotation(position: int, facts: Mapping[str, Any]) -> Rotation:
     wrong = [
         f"the {which} key {key.name}+{key.id.hex()}"
         for which, key in keys.items()
-        if not _is_signed(key, base64_bytes(str(facts.get(f"{which}_signature", ""))), text)
+        if not is_signed_by(key, base64_bytes(str(facts.get(f"{which}_signature", ""))), text)
     ]
     if wrong:
         signed = "neither key signed it" if len(wrong) == 2 else f"it is signed by only one key: {wrong[0]} did not"
@@ -123,13 +123,15 @@ def _text(origin: str, old: str, new: str) -> bytes:
     return f"actum key rotation v1\norigin {origin}\nold {old}\nnew {new}\n".encode()
 
 
-def _sign(key: SigningKey, text: bytes) -> bytes:
+def sign_text(key: SigningKey, text: bytes) -> bytes:
+    """An Ed25519 signature of a text that is no note. Its first line must be one that no checkpoint can have."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Ed25519PrivateKey.from_private_bytes(key.seed).sign(text)
 
 
-def _is_signed(key: VerifierKey, signature: bytes | None, text: bytes) -> bool:
+def is_signed_by(key: VerifierKey, signature: bytes | None, text: bytes) -> bool:
+    """Whether this is the key's signature of the text."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from actum.events.facts import Count, Digest, Facts, Name
 
@@ -50,6 +52,25 @@ class KeyRotated(Facts):
     new_signature: Name
 
 
+class LogRestored(Facts):
+    """The log lost events that were signed, and goes on in another epoch (`actum.events.epoch`), signed by its key.
+
+    Payload: `{"reason": …, "note": the abandoned checkpoint, signed}`.
+    """
+
+    type = "log.restored"
+    epoch: Annotated[int, Field(ge=2, lt=2**53)]
+    origin: Name
+    abandoned_origin: Name
+    abandoned_size: Count
+    abandoned_root: Name
+    agreed_size: Count
+    size: Count
+    root: Name
+    key: Name
+    signature: Name
+
+
 class ImportDone(Facts):
     """Payload: `{"file": …, "left_out": […]}`."""
 
@@ -76,6 +97,7 @@ EVENTS: tuple[type[Facts], ...] = (
     CheckpointSigned,
     StreamsSealed,
     KeyRotated,
+    LogRestored,
     ImportDone,
     SegmentArchived,
 )

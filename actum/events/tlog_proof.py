@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from actum.errors import CheckpointRefused
-from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified, verify
+from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified
 from actum.events.envelope import leaf_hash
+from actum.events.epoch import verify_of
 from actum.events.merkle import verify_inclusion
 from actum.events.note import base64_bytes, base64_text
 
@@ -68,10 +69,10 @@ class TlogProof:
 def verify_event(proof: TlogProof, header: bytes, vkeys: Iterable[VerifierKey], *, origin: str) -> Checkpoint:
     """The signed checkpoint that has this header at the proof's index.
 
-    Raises `CheckpointRefused` when no known key signed the checkpoint, when it is of another log than `origin`, and
-    when this header is not at that place of it.
+    Raises `CheckpointRefused` when no known key signed the checkpoint, when it is of another log than `origin` (in
+    whichever epoch), and when this header is not at that place of it.
     """
-    checkpoint = verify(proof.note, vkeys, origin=origin)
+    checkpoint = verify_of(origin, proof.note, vkeys)
     if not verify_inclusion(leaf_hash(header), proof.index, checkpoint.size, proof.path, checkpoint.root):
         raise CheckpointRefused(
             "proof",

@@ -41,6 +41,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "intervention.recorded",
         "judgement.recorded",
         "key.rotated",
+        "log.restored",
         "message.sent",
         "model.called",
         "model.returned",

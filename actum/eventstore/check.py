@@ -50,6 +50,7 @@ def check_store(
     `keys` are the log's public keys, from outside the store; without them signatures are not checked, and the check
     of that name says so. `outside` are checkpoints that somebody kept elsewhere: the log must still contain them.
     `trusted` says more of what the caller believes: witnesses, time-stamping authorities, the checkpoint store.
+    The verdict is "verified_with_gaps" for a log that says it lost signed events; its line `epochs` says which.
     `rebuild` folds the log into its views; without it they are not checked. The verdict is "failed" when any check
     failed; checks that could not be made do not change it. `workers` make it faster, where the store can be read from
     other processes, and nothing else: the answer is the same. Raises `CheckpointRefused` for an `outside` that is none.
@@ -84,9 +85,10 @@ def _check(
     same_tree = check_tree(kept.tree, roots, tree, scan.backwards)
     scan.finish(kept.heads, pass_.moved, same_tree=same_tree)
     notes = Faults("checkpoints")
-    beside = {name: Faults(name) for name in ("keys", "recorded checkpoints", "time stamps", "stream ends")}
+    beside = {name: Faults(name) for name in ("keys", "epochs", "recorded checkpoints", "time stamps", "stream ends")}
     outer = {name: Faults(name) for name in ("signatures", "kept checkpoint", "witnesses")}
     trust, rotations = seals.trust(beside["keys"])
+    given_up = seals.follow(roots, trust, beside["epochs"])
     everywhere = [*kept.checkpoints, *seals.notes()]
     if seals.trusted.kept is not None:
         everywhere += [(size, seals.trusted.kept) for size in seals.sizes()[-1:]]
@@ -98,26 +100,38 @@ def _check(
         scan.chains.check("every event holds the hash of the one before it in its stream, every head that of the last"),
         scan.payload_faults.check(f"{count(scan.payloads, 'payload')}, each giving the digest in its header"),
         tree.check(f"the headers of {count(roots.size, 'event')} give the root that the store keeps"),
-        check_notes(kept.checkpoints, roots, notes),
+        check_notes(kept.checkpoints, roots, seals.epochs, notes),
         rotations,
+        given_up,
         check_signatures(
-            [*kept.checkpoints, *seals.notes()], seals.trusted.keys, trust, seals.origin, outer["signatures"]
+            [*kept.checkpoints, *seals.notes()], seals.trusted.keys, trust, seals.epochs, roots, outer["signatures"]
         ),
         seals.check_recorded(roots, beside["recorded checkpoints"]),
         seals.check_kept(roots, trust, outer["kept checkpoint"]),
         seals.check_witnesses(everywhere, roots, outer["witnesses"]),
         seals.check_stamps(store, beside["time stamps"]),
         seals.check_manifests(beside["stream ends"]),
+        _said_of_clocks(scan.backwards),
         projections,
     )
     checks = tuple(line for line in lines if line is not None)
-    verdict: Verdict = "failed" if any(check.ok is False for check in checks) else "verified"
+    gaps = bool(seals.epochs.later)
+    failed = any(check.ok is False for check in checks)
+    verdict: Verdict = "failed" if failed else "verified_with_gaps" if gaps else "verified"
     first_bad = _earliest(scan.faults()) or _earliest((tree, notes)) or _earliest((*beside.values(), *outer.values()))
     return Verification(verdict, scan.events, roots.size, roots.root(), checks, first_bad)
 
 
 def _earliest(faults: Sequence[Faults]) -> Bad | None:
     return min((f.first for f in faults if f.first is not None), key=lambda bad: bad.position, default=None)
+
+
+def _said_of_clocks(backwards: int | None) -> Check | None:
+    """Times that run backwards are no fault by themselves: clocks are set back, and those of two writers differ."""
+    if backwards is None:
+        return None
+    said = f"event {backwards} says that it was recorded before the one at {backwards - 1}: a clock was set back or is"
+    return Check("clock", None, f"{said} another's; positions tell the order, times do not")
 
 
 def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Check:

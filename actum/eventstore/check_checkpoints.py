@@ -7,7 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 from actum.errors import CheckpointRefused
-from actum.events.checkpoint import VerifierKey, parse_unverified, verify
+from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified, verify
+from actum.events.epoch import Epoch, Epochs
 from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
 from actum.eventstore.protocol import TreeState
@@ -53,6 +54,11 @@ class Roots:
 
     def root(self) -> bytes:
         return self._growing.root()
+
+    def lost(self, checkpoint: Checkpoint, epochs: Epochs) -> Epoch | None:
+        """The epoch that gave this checkpoint up; None for one that is of the log, or that nobody gave up."""
+        known = self.known.get(checkpoint.size) if checkpoint.size <= self.size else None
+        return None if known is not None and known.root() == checkpoint.root else epochs.lost(checkpoint)
 
 
 def check_tree(kept: TreeState, roots: Roots, faults: Faults, backwards: int | None) -> bool:
@@ -100,9 +106,9 @@ def _first_difference(ours: Frontier, theirs: Frontier) -> tuple[int, int]:
     return 0, ours.size
 
 
-def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, faults: Faults) -> Check:
-    """Whether each kept checkpoint is of this log, as it is now."""
-    good = 0
+def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, epochs: Epochs, faults: Faults) -> Check:
+    """Whether each kept checkpoint is of this log, as it is now, or was given up by name when events were lost."""
+    good, given_up = 0, list[str]()
     for size, note in notes:
         try:
             checkpoint = parse_unverified(note)
@@ -111,6 +117,8 @@ def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, faults: Faults) 
             continue
         if checkpoint.size != size:
             faults.beside(f"the checkpoint kept for size {size} is of size {checkpoint.size}")
+        elif lost := roots.lost(checkpoint, epochs):
+            given_up.append(f"that of size {size} belongs to {lost.loss()}")
         elif size > roots.size:
             faults.at(roots.size, None, None, f"the checkpoint of size {size} covers it, but the log ends before it")
         elif roots.known[size].root() != checkpoint.root:
@@ -120,14 +128,21 @@ def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, faults: Faults) 
             good = size
     if not notes:
         return Check("checkpoints", None, "none is there, so only the tree's own state shows where the log ends")
-    covered = f"the last covers {notes[-1][0]:,} of {count(roots.size, 'event')}"
+    if given_up and not faults.count:
+        return Check("checkpoints", None, f"{len(notes) - len(given_up)} of {len(notes)} hold; {'; '.join(given_up)}")
+    covered = f"the last covers {good:,} of {count(roots.size, 'event')}"
     return faults.check(f"{count(len(notes), 'checkpoint')} of this log; {covered}")
 
 
 def check_signatures(
-    notes: Sequence[tuple[int, str]], keys: Sequence[VerifierKey], trust: Trust, origin: str, faults: Faults
+    notes: Sequence[tuple[int, str]],
+    keys: Sequence[VerifierKey],
+    trust: Trust,
+    epochs: Epochs,
+    roots: Roots,
+    faults: Faults,
 ) -> Check:
-    """Whether each kept checkpoint is of this log, signed by a key that counted at its size."""
+    """Whether each kept checkpoint is of this log and its epoch, signed by a key that counted at its size."""
     if not notes:
         return Check("signatures", None, "none: no checkpoint is there")
     if not keys:
@@ -135,7 +150,10 @@ def check_signatures(
     for size, note in notes:
         allowed = trust.keys_at(size)
         try:
-            verify(note, allowed, origin=origin)
+            lost = roots.lost(parse_unverified(note), epochs)
+            if lost is not None:
+                allowed = list(trust.spans)  # whichever it was, for the hand-over may be lost too
+            verify(note, allowed, origin=epochs.origin_at(size) if lost is None else lost.abandoned.origin)
         except CheckpointRefused as exc:
             faults.beside(
                 f"the checkpoint of size {size} is not to be believed ({exc}{_retired(note, trust, allowed)})"

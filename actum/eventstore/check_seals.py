@@ -17,6 +17,7 @@ from actum.errors import ActumError, CheckpointRefused, StoreError, TimestampRef
 from actum.events import RecordedEvent, to_text
 from actum.events.checkpoint import VerifierKey, parse_unverified, verify
 from actum.events.cosignature import WitnessKey, open_cosigned
+from actum.events.epoch import Epoch, Epochs, follow_epochs, read_epoch
 from actum.events.manifest import Manifest, StreamEnd
 from actum.events.note import split_note
 from actum.events.rotation import Rotation, Trust, follow, read_rotation
@@ -53,8 +54,10 @@ class Seals:
     """The log's own words, read before its events are; what they say is held against the events as these pass."""
 
     trusted: Trusted
-    origin: str
+    epochs: Epochs
+    """The log's name, and once `follow` was called the epochs that it has."""
     rotated: list[RecordedEvent] = field(default_factory=list)
+    restored: list[RecordedEvent] = field(default_factory=list)
     manifests: list[RecordedEvent] = field(default_factory=list)
     recorded: list[RecordedEvent] = field(default_factory=list)
     stamped: list[RecordedEvent] = field(default_factory=list)
@@ -65,8 +68,13 @@ class Seals:
     @classmethod
     def read(cls, store: EventStore, size: int, trusted: Trusted) -> Seals:
         """The system stream up to this size. One that cannot be read gives nothing: the pass finds why."""
-        seals = cls(trusted, origin_of(store.tenant))
-        kinds = {"key.rotated": seals.rotated, "streams.sealed": seals.manifests, "checkpoint.signed": seals.recorded}
+        seals = cls(trusted, Epochs(origin_of(store.tenant)))
+        kinds = {
+            "key.rotated": seals.rotated,
+            "log.restored": seals.restored,
+            "streams.sealed": seals.manifests,
+            "checkpoint.signed": seals.recorded,
+        }
         with contextlib.suppress(StoreError):
             for event in store.read_stream(system_stream(store.tenant)):
                 if event.type in kinds and event.position < size:
@@ -76,7 +84,7 @@ class Seals:
 
     def sizes(self) -> list[int]:
         """The sizes of the log that something here claims to know."""
-        sizes = [event.facts.get("size") for event in self.recorded]
+        sizes = [event.facts.get("size") for event in (*self.recorded, *self.restored)]
         if self.trusted.kept is not None:
             with contextlib.suppress(CheckpointRefused):
                 sizes.append(parse_unverified(self.trusted.kept).size)
@@ -111,9 +119,9 @@ class Seals:
         for event in self.rotated:
             try:
                 rotation = read_rotation(event.position, event.facts)
-                if rotation.origin != self.origin:
+                if rotation.origin != self.epochs.log:
                     raise CheckpointRefused(
-                        "key rotation", f"is of the log {rotation.origin!r}, not of {self.origin!r}"
+                        "key rotation", f"is of the log {rotation.origin!r}, not of {self.epochs.log!r}"
                     )
                 rotations.append(rotation)
             except CheckpointRefused as exc:
@@ -132,6 +140,36 @@ class Seals:
             )
             faults.at(rotation.position, self.rotated[0].stream, versions[rotation.position], reason)
         return trust, faults.check(f"{len(rotations)} rotations, each signed by both keys: {trust.named()}")
+
+    def follow(self, roots: Roots, trust: Trust, faults: Faults) -> Check | None:
+        """The epochs that count, and what was lost before each. A log that lost nothing has no such line.
+
+        One that nobody in force signed, or that says what the log never was, is a fault and gives nothing up.
+        """
+        found: list[Epoch] = []
+        places = {event.position: event for event in self.restored}
+        for event in self.restored:
+            try:
+                epoch = read_epoch(event.position, event.facts, str(_payload(event).get("reason", "")))
+            except CheckpointRefused as exc:
+                faults.at(event.position, event.stream, event.version, str(exc))
+                continue
+            known = roots.known.get(epoch.found.size)
+            if known is None or known.root() != epoch.found.root:
+                reason = f"it begins an epoch of a log of {epoch.found.size} events with another root than they give"
+                faults.at(event.position, event.stream, event.version, reason)
+            else:
+                found.append(epoch)
+        self.epochs, strangers = follow_epochs(self.epochs.log, found, trust if self.trusted.keys else None)
+        for epoch, reason in strangers:
+            event = places[epoch.position]
+            faults.at(event.position, event.stream, event.version, reason)
+        if not self.restored:
+            return None
+        if faults.count:
+            return faults.check("")
+        unsure = "" if self.trusted.keys else "; no key was given, so nobody vouches for that"
+        return Check("epochs", None, f"{'; '.join(map(_given_up, self.epochs.later))}{unsure}")
 
     def check_recorded(self, roots: Roots, faults: Faults) -> Check | None:
         """Whether each checkpoint that the log recorded as an event is of this log."""
@@ -180,11 +218,16 @@ class Seals:
             return Check("kept checkpoint", None, f"{self.trusted.kept_at}: nothing was kept there yet")
         try:
             kept = parse_unverified(self.trusted.kept)
-            if self.trusted.keys:
-                verify(self.trusted.kept, trust.keys_at(kept.size), origin=self.origin)
+            lost = roots.lost(kept, self.epochs)
+            if self.trusted.keys and lost is not None:
+                verify(self.trusted.kept, trust.spans)
+            elif self.trusted.keys:
+                verify(self.trusted.kept, trust.keys_at(kept.size), origin=self.epochs.origin_at(kept.size))
         except CheckpointRefused as exc:
             faults.beside(f"{self.trusted.kept_at}: is not to be believed ({exc})")
             return faults.check("")
+        if lost is not None:
+            return Check("kept checkpoint", None, f"{self.trusted.kept_at}: belongs to {lost.loss()}; nothing since")
         if kept.size > roots.size:
             reason = f"the log forked or was cut: {kept.size} events were signed, and it ends before this one"
             faults.at(roots.size, None, None, reason)
@@ -209,7 +252,8 @@ class Seals:
                 faults.beside(f"checkpoint of size {size}: {exc}")
                 continue
             known = roots.known.get(checkpoint.size)
-            if found and checkpoint.origin == self.origin and (known is None or known.root() != checkpoint.root):
+            ours = checkpoint.origin == self.epochs.origin_at(checkpoint.size)
+            if found and ours and (known is None or known.root() != checkpoint.root):
                 names = ", ".join(cosignature.by.name for cosignature in found)
                 faults.beside(
                     f"{names} cosigned another log: the root at size {checkpoint.size} is not the one they saw"
@@ -303,6 +347,15 @@ def _has_others(note: str, keys: Sequence[VerifierKey]) -> bool:
         names = {key.name for key in keys}
         return len([s for s in split_note(note)[1] if s.by[0] not in names]) > (0 if names else 1)
     return False
+
+
+def _given_up(epoch: Epoch) -> str:
+    signed, holds = epoch.abandoned, epoch.agreed_size
+    reason = f": {epoch.reason}" if epoch.reason else ""
+    return (
+        f"event {epoch.position} begins epoch {epoch.number}: {signed.size} events were signed, the log is what was "
+        f"signed only up to size {holds}, so up to {signed.size - holds} events are lost or are others{reason}"
+    )
 
 
 def _payload(event: RecordedEvent) -> dict[str, Any]:

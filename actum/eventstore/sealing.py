@@ -12,19 +12,20 @@ from pathlib import Path
 
 from actum.errors import CheckpointMoved, CheckpointRefused, LogForked, StoreDamaged
 from actum.events import RecordedEvent, leaf_hash
-from actum.events.checkpoint import Checkpoint, SigningKey, parse_unverified, sign, verify
+from actum.events.checkpoint import Checkpoint, SigningKey, parse_unverified, sign
+from actum.events.epoch import Epoch, Epochs, follow_epochs, read_epoch, verify_of
 from actum.events.merkle import Frontier
 from actum.events.rotation import Rotation, Trust, follow, read_rotation
 from actum.eventstore.checkpoint_store import CheckpointStore
 from actum.eventstore.protocol import EventStore
 
-__all__ = ["Sealer", "origin_of", "rotations_in", "seal_log", "system_stream"]
+__all__ = ["Sealer", "epochs_in", "origin_of", "rotations_in", "seal_log", "system_stream"]
 
 _TRIES = 5
 
 
 def origin_of(tenant: str) -> str:
-    """The name that a tenant's checkpoints are signed under, and that of its key."""
+    """The name of a tenant's log: that of its key, and the origin of its checkpoints unless it lost signed events."""
     return f"actum/{tenant}".replace(" ", "_").replace("+", "_")
 
 
@@ -48,6 +49,16 @@ def rotations_in(events: list[RecordedEvent], origin: str) -> list[Rotation]:
     return [rotation for rotation in found if rotation.origin == origin]
 
 
+def epochs_in(events: list[RecordedEvent], log: str, trust: Trust | None, size: int) -> Epochs:
+    """The epochs that a log of this size has; with `trust`, only those that a key in force began."""
+    found: list[Epoch] = []
+    for event in events:
+        if event.type == "log.restored" and event.position < size:
+            with contextlib.suppress(CheckpointRefused):
+                found.append(read_epoch(event.position, event.facts))
+    return follow_epochs(log, found, trust)[0]
+
+
 class Sealer:
     """Signs one log with one key. Any number may run at once: of two that sign at the same time, one wins.
 
@@ -68,6 +79,11 @@ class Sealer:
         self._system: list[RecordedEvent] = []
         self._system_read = 0
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether what is signed is kept apart from the log, so that another log in its place is noticed."""
+        return self._kept is not None
+
     def seal(self) -> Checkpoint | None:
         """Sign the log as it is now; None when this size is signed already or nothing is there.
 
@@ -86,9 +102,10 @@ class Sealer:
     def _seal(self) -> Checkpoint | None:
         size, frontier = self._store.tree()
         trust = self._trust()  # read after the size, so no rotation below it is missed
+        epochs = epochs_in(self._system, self._origin, trust, size)
         kept = None if self._kept is None else self._kept.latest()
         table = self._store.checkpoints()
-        signed = self._signed_before(kept, table[-1] if table else None, trust)
+        signed = self._signed_before(kept, table[-1] if table else None, trust, epochs)
         top = max(signed, default=0)
         if top > size:
             raise LogForked(
@@ -102,12 +119,12 @@ class Sealer:
         head = self._grow(size, signed, table)
         if head.to_bytes() != frontier:
             raise StoreDamaged(max(size - 1, 0), "the tree that the store keeps is not that of its events")
-        kept_size = -1 if kept is None else parse_unverified(kept).size
+        kept_size = -1 if kept is None or epochs.lost(parse_unverified(kept)) else parse_unverified(kept).size
         if kept is not None and kept_size == size and (not table or table[-1][0] < size):
             self._store.add_checkpoint(size, kept)  # a sealer died between keeping and adding it
         if size == 0 or (size in signed and (self._kept is None or kept_size == size)):
             return None
-        checkpoint = Checkpoint(self._origin, size, head.root())
+        checkpoint = Checkpoint(epochs.origin_at(size), size, head.root())
         note = table[-1][1] if size in signed else sign(checkpoint, self._key)
         if self._kept is not None:
             self._kept.advance(kept, note)  # from here on this is what was signed, whatever becomes of the log
@@ -119,7 +136,7 @@ class Sealer:
         """Who may have signed before; refused when this key handed over to another."""
         new = self._store.read_stream(system_stream(self._store.tenant), self._system_read)
         self._system_read += len(new)
-        self._system += [event for event in new if event.type == "key.rotated"]
+        self._system += [event for event in new if event.type in ("key.rotated", "log.restored")]
         mine = self._key.verifier()
         trust, _ = follow([mine], rotations_in(self._system, self._origin))
         _, last = trust.spans[mine]
@@ -129,15 +146,22 @@ class Sealer:
             )
         return trust
 
-    def _signed_before(self, kept: str | None, table: tuple[int, str] | None, trust: Trust) -> Mapping[int, bytes]:
-        """The roots that were signed last, by size: as the checkpoint store has it, and the log itself."""
+    def _signed_before(
+        self, kept: str | None, table: tuple[int, str] | None, trust: Trust, epochs: Epochs
+    ) -> Mapping[int, bytes]:
+        """The roots that were signed last, by size: as the checkpoint store has it, and the log itself.
+
+        What the log says it lost is not among them: that is what a new epoch is for.
+        """
         signed: dict[int, bytes] = {}
         for note in (kept, None if table is None else table[1]):
             if note is None:
                 continue
             claimed = parse_unverified(note)
+            if epochs.lost(claimed) is not None:
+                continue
             if note is kept:
-                verify(note, trust.keys_at(claimed.size), origin=self._origin)
+                verify_of(self._origin, note, trust.keys_at(claimed.size))
             if signed.setdefault(claimed.size, claimed.root) != claimed.root:
                 raise LogForked(
                     self._store.url,

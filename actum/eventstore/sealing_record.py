@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from actum.errors import CheckpointRefused
 from actum.events import Actor, NewEvent, canonical, to_text, uuid7
-from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey, parse_unverified, verify
+from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey, parse_unverified
 from actum.events.cosignature import Cosignature, WitnessKey, open_cosigned
+from actum.events.epoch import verify_of
 from actum.events.manifest import Manifest, StreamEnd
 from actum.events.note import split_note, with_signatures
 from actum.events.rotation import rotation_facts
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SEALER",
+    "record",
     "record_checkpoint",
     "record_cosigned",
     "record_rotation",
@@ -45,7 +47,7 @@ def record_checkpoint(
     checkpoint = parse_unverified(note)
     payload = {"note": note} if stamp is None else {"note": note, "stamp": stamp}
     facts = {"size": checkpoint.size, "root": checkpoint.root.hex()}
-    _append(store, clock, "checkpoint.signed", facts, expected, canonical(payload))
+    record(store, clock, "checkpoint.signed", facts, expected, canonical(payload))
 
 
 def record_cosigned(
@@ -80,7 +82,7 @@ def record_stamp(
 
 def _signed_here(store: EventStore, note: str, keys: Sequence[VerifierKey]) -> str:
     """The log's own note of the same text."""
-    checkpoint: Checkpoint = verify(note, keys, origin=origin_of(store.tenant))
+    checkpoint: Checkpoint = verify_of(origin_of(store.tenant), note, keys)
     ours = dict(store.checkpoints()).get(checkpoint.size)
     if ours is None or split_note(ours)[0] != split_note(note)[0]:
         raise CheckpointRefused("note", f"is not the checkpoint of size {checkpoint.size} that this log keeps")
@@ -89,7 +91,7 @@ def _signed_here(store: EventStore, note: str, keys: Sequence[VerifierKey]) -> s
 
 def record_rotation(store: EventStore, clock: Clock, old: SigningKey, new: SigningKey) -> None:
     """Append that `new` signs from here on, signed by both."""
-    _append(store, clock, "key.rotated", rotation_facts(origin_of(store.tenant), old, new), ANY, None)
+    record(store, clock, "key.rotated", rotation_facts(origin_of(store.tenant), old, new), ANY, None)
 
 
 def seal_streams(store: EventStore, clock: Clock) -> Manifest | None:
@@ -102,7 +104,7 @@ def seal_streams(store: EventStore, clock: Clock) -> Manifest | None:
         return None
     manifest = streams_at(store, size)
     facts = {"size": size, "streams": manifest.count, "root": manifest.root().hex()}
-    _append(store, clock, "streams.sealed", facts, ANY, None)
+    record(store, clock, "streams.sealed", facts, ANY, None)
     return manifest
 
 
@@ -120,9 +122,10 @@ def streams_at(store: EventStore, size: int) -> Manifest:
     return Manifest(ends.values())
 
 
-def _append(
+def record(
     store: EventStore, clock: Clock, type_: str, facts: dict[str, object], expected: int, payload: bytes | None
 ) -> None:
+    """Append one event that the sealer makes."""
     now = clock()
     event = NewEvent(
         type=type_,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -39,11 +40,15 @@ def prepare(url: str, path: Path, *, read_only: bool) -> None:
     Raises `StoreRefused` when it is a directory, no database, another program's database, older (run
     `actum db upgrade`) or newer than this program.
     """
-    if path.is_dir():
-        raise StoreRefused(url, f"{path} is a directory, not a store file")
-    if not path.parent.is_dir():
-        raise StoreRefused(url, f"the folder {path.parent} does not exist")
-    found = revision_of(url, path) if path.exists() else BLANK
+    try:
+        if path.is_dir():
+            raise StoreRefused(url, f"{path} is a directory, not a store file")
+        if not path.parent.is_dir():
+            raise StoreRefused(url, f"the folder {path.parent} does not exist")
+        there = path.exists()
+    except PermissionError as exc:
+        raise StoreRefused(url, f"the folder {path.parent} may not be entered by this user") from exc
+    found = revision_of(url, path) if there else BLANK
     if found == BLANK:
         if read_only:
             raise StoreRefused(url, f"there is no store at {path}")
@@ -77,10 +82,22 @@ def revision_of(url: str, path: Path) -> str | None:
         finally:
             con.close()
     except sqlite3.OperationalError as exc:
-        raise StoreRefused(url, f"{path} cannot be opened: {exc}") from exc
+        raise StoreRefused(url, f"{path} cannot be opened: {_why(path, exc)}") from exc
     except sqlite3.DatabaseError as exc:
         raise StoreRefused(url, f"{path} is not a database ({exc})") from exc
     return row[0] if row else None
+
+
+def _why(path: Path, exc: sqlite3.Error) -> str:
+    """What this user may not do, where that is the reason: SQLite itself does not say."""
+    if path.exists() and not os.access(path, os.R_OK):
+        return "this user may not read it"
+    if not os.access(path.parent, os.W_OK):
+        return (
+            f"this user may not write to the folder {path.parent}, and SQLite needs files of its own beside the "
+            "store, even to read it"
+        )
+    return str(exc)
 
 
 def create_or_upgrade(url: str) -> tuple[str | None, str]:
@@ -113,5 +130,5 @@ def _create(url: str, path: Path) -> None:
         finally:
             con.close()
     except sqlite3.Error as exc:
-        raise StoreRefused(url, f"{path} cannot be made: {exc}") from exc
+        raise StoreRefused(url, f"{path} cannot be made: {_why(path, exc)}") from exc
     upgrade(URL.create("sqlite", database=str(path.absolute())))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -59,34 +61,52 @@ class _Unprivileged:
 
 
 class Server:
-    """Asks for a password, allows prepared transactions, and has a database `log`. Trust it with nothing."""
+    """Asks for a password, allows prepared transactions, and has a database `log`. Trust it with nothing.
 
-    def __init__(self, programs: Path) -> None:
+    `settings` are like `commit_delay=2000`. With `primary` it is a replica of that server, which streams from it.
+    """
+
+    def __init__(self, programs: Path, *settings: str, primary: Server | None = None) -> None:
         self._programs = programs
+        self._settings = settings
+        self.largest_file: int | None = None
+        """From the next start on no file grows past so many bytes, as if its disk were full."""
         self._as = _Unprivileged()
         self._folder = self._as.folder()
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        password = self._folder / "password"
-        password.write_text(PASSWORD)
-        password.chmod(0o644)
-        self._run("initdb", "-D", f"{self._folder}/data", "-U", "boss", "-A", "scram-sha-256", f"--pwfile={password}")
-        self.start()
-        ask(self.url("postgres"), "CREATE DATABASE log")
+        data = f"{self._folder}/data"
+        if primary is None:
+            password = self._folder / "password"
+            password.write_text(PASSWORD)
+            password.chmod(0o644)
+            self._run("initdb", "-D", data, "-U", "boss", "-A", "scram-sha-256", f"--pwfile={password}")
+            self.start()
+            ask(self.url("postgres"), "CREATE DATABASE log")
+        else:
+            source = f"{primary.url('postgres')}?application_name=replica"
+            self._run("pg_basebackup", "-D", data, "-d", source, "-R", "-X", "stream", "-c", "fast")
+            self.start()
 
     def url(self, database: str = "log", user: str = "boss", password: str = PASSWORD) -> str:
         return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/{database}"
 
     def start(self) -> None:
-        options = ["-c", "max_prepared_transactions=4", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        settings = ("max_prepared_transactions=4", "listen_addresses=127.0.0.1", "fsync=off", *self._settings)
+        options = [word for setting in settings for word in ("-c", setting)]
         self._process = subprocess.Popen(
             [self._programs / "postgres", "-D", f"{self._folder}/data", "-p", str(self._port), "-k", "", *options],
             user=self._as.user,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            preexec_fn=self._limit if self.largest_file is not None else None,
         )
         _wait_for(self.url("postgres"))
+
+    def _limit(self) -> None:
+        assert self.largest_file is not None
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.largest_file, self.largest_file))
 
     def stop(self) -> None:
         """As a machine that is switched off does."""
@@ -94,6 +114,21 @@ class Server:
             self._process.send_signal(3)  # SIGQUIT: at once, and recover when started again
             self._process.wait(_PATIENCE_S)
             self._process = None
+
+    def wait_for_replica(self, replica: Server) -> None:
+        """Until the replica has replayed all that is committed here."""
+        ((there,),) = ask(self.url("postgres"), "SELECT pg_current_wal_lsn()::text")
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{there}'::pg_lsn"
+        _wait_until(lambda: ask(replica.url("postgres"), replayed) == [(True,)])
+
+    def cut_off(self) -> None:
+        """As when the line to the primary breaks: this replica hears nothing from it any more."""
+        ask(self.url("postgres"), "ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+        _wait_until(lambda: ask(self.url("postgres"), "SELECT count(*) FROM pg_stat_wal_receiver") == [(0,)])
+
+    def promote(self) -> None:
+        """Make this replica a primary, with what it has."""
+        assert ask(self.url("postgres"), f"SELECT pg_promote(true, {_PATIENCE_S})") == [(True,)]
 
     def dump(self, database: str = "log") -> bytes:
         return self._run("pg_dump", "-Fc", self.url(database))
@@ -152,13 +187,17 @@ def pooled(program: str, url: str, connections: int = 6) -> Iterator[str]:
 
 
 def _wait_for(url: str) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(StoreRefused):
+            return ask(url, "SELECT 1") == [(1,)]
+        return False
+
+    _wait_until(answers)
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            ask(url, "SELECT 1")
-        except StoreRefused:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    while not done():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"a server was not ready after {_PATIENCE_S} s")
+        time.sleep(0.05)

@@ -103,3 +103,18 @@ class Tampered:
             head["prev"] = leaf_hash(self.header(before)).hex()
             self.put(later, orjson.dumps(head, option=orjson.OPT_SORT_KEYS))
         self.fix_streams()
+
+    def duplicate(self, position: int, at: int) -> None:
+        """Put the event's header a second time at a free position, under the next free version of its stream."""
+        self.sql(
+            "INSERT INTO events SELECT ?, tenant, stream, (SELECT max(version) + 1 FROM events e WHERE "
+            "e.stream = events.stream), randomblob(16), type, header FROM events WHERE seq = ?",
+            at,
+            position,
+        )
+
+    def put_payload(self, position: int, *, data: bytes | None = None, salt: bytes | None = None) -> None:
+        """Change an event's payload, or its salt, or both."""
+        self.sql(
+            "UPDATE payloads SET data = coalesce(?, data), salt = coalesce(?, salt) WHERE seq = ?", data, salt, position
+        )

@@ -14,6 +14,7 @@ from pathlib import Path
 from actum.eventstore import open_store
 from actum.testing.authority import Authority
 from actum.testing.builders import batch
+from actum.testing.postgres import wipe
 from actum.testing.witness import Witness
 
 from .commands import Shell
@@ -144,3 +145,52 @@ def test_the_checkpoint_may_be_kept_elsewhere(actum: Shell, tmp_path: Path) -> N
     assert (there / "last").read_text() == actum("checkpoint", "show").out
     assert not (actum.folder / "actum.db.signing-key").exists()
     assert actum("verify", environment=places).code == 0
+
+
+def test_a_log_that_lost_signed_events_goes_on_in_a_new_epoch(actum: Shell) -> None:
+    """One command puts the loss on record; from then on it is signed again, and verify names what was lost."""
+    actum("run", "flows:twice", "--input", "1")
+    shutil.copy(actum.folder / "actum.db", actum.folder / "backup.db")
+    actum("run", "flows:twice", "--input", "2")
+    (actum.folder / "kept").write_text(actum("checkpoint", "show").out)
+    fine = actum("checkpoint", "new-epoch", "--reason", "to be sure")
+    assert fine.code == 2
+    assert "nothing is lost, so no new epoch was begun" in fine.err
+    shutil.copy(actum.folder / "backup.db", actum.folder / "actum.db")
+    begun = actum("checkpoint", "new-epoch", "--reason", "the disk died", "--json")
+
+    assert begun.json() == {"signed": 9, "agrees_to": 5, "size": 6, "origin": "actum/default/epoch-2"}
+    assert actum("run", "flows:twice", "--input", "3").code == 0
+    found = actum("verify", "--checkpoint", "kept", "--json")
+    assert (found.code, found.json()["verdict"]) == (0, "verified_with_gaps")
+    assert "the lost epoch of actum/default, abandoned at size 9 by event 5 (the disk died)" in found.out
+    assert "VERIFIED, WITH STATED GAPS" in actum("verify").out
+    _, key = keys(actum)
+    assert actum("proof", "7", "--out", "one.tlog-proof").code == 0
+    assert actum("verify", "--proof", "one.tlog-proof", "--key", key).code == 0
+
+
+def test_a_log_on_a_server_is_sealed_with_a_key_from_a_file(actum: Shell, postgres: str, tmp_path: Path) -> None:
+    """Without ACTUM_KEY_FILE one sentence says what to set; with it all of sealing works, and a fork is refused."""
+    assert actum("run", "flows:twice", "--input", "1", store=postgres).code == 0
+    for words in (("seal",), ("keys", "new"), ("keys", "rotate"), ("checkpoint", "new-epoch", "--reason", "x")):
+        refused = actum(*words, store=postgres)
+        assert (refused.code, "ACTUM_KEY_FILE" in refused.err) == (2, True), words
+        assert len(refused.err.strip().splitlines()) == 1, refused.err
+
+    key = {"ACTUM_KEY_FILE": str(tmp_path / "key")}
+    places = key | {"ACTUM_CHECKPOINTS": str(tmp_path / "last.note")}
+    unwatched = actum("seal", store=postgres, environment=key)
+    assert (unwatched.code, "ACTUM_CHECKPOINTS" in unwatched.err) == (0, True)
+    watched = actum("seal", "--streams", store=postgres, environment=places)
+    assert (watched.code, "ACTUM_CHECKPOINTS" in watched.err) == (0, False)
+    assert actum("keys", "rotate", store=postgres, environment=places).code == 0
+    assert actum("run", "flows:twice", "--input", "2", store=postgres, environment=places).code == 0
+    found = actum("verify", "--json", store=postgres, environment=places)
+    assert found.json()["verdict"] == "verified"
+    assert {check["name"]: check["ok"] for check in found.json()["checks"]}["kept checkpoint"] is True
+
+    wipe(postgres)  # as when an empty database is restored in its place
+    assert actum("run", "flows:twice", "--input", "3", store=postgres).code == 0
+    forked = actum("seal", store=postgres, environment=places)
+    assert (forked.code, "the log has forked" in forked.err) == (3, True)

@@ -1,14 +1,16 @@
-"""A small filled store in the hands of a forger."""
+"""A small filled store in the hands of a forger, and fresh logs of every kind that can be sealed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from actum.eventstore import open_store
 from actum.eventstore.check_workers import Workers
+from actum.testing.fresh import FreshLogs
 from actum.testing.logs import fill
 from actum.testing.tampering import Tampered
 
@@ -41,3 +43,30 @@ def tampered(request: pytest.FixtureRequest, original: bytes, tmp_path: Path) ->
     path = tmp_path / "log.db"
     path.write_bytes(original)
     return Tampered(path, request.getfixturevalue("workers") if request.param == "several" else None)
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest) -> Iterator[Callable[[int], str]]:
+    """The n-th of several PostgreSQL stores of this session, wiped."""
+    made: list[str] = []
+    with ExitStack() as dropped:
+
+        def empty(number: int) -> str:
+            from actum.testing.postgres import SERVER, database, wipe
+
+            request.getfixturevalue("postgres_url")  # skips, loudly, where no server is
+            while len(made) <= number:
+                made.append(dropped.enter_context(database(SERVER)))
+                open_store(made[-1]).close()
+            wipe(made[number])
+            return made[number]
+
+        yield empty
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def logs(request: pytest.FixtureRequest, tmp_path: Path, databases: Callable[[int], str]) -> Iterator[FreshLogs]:
+    """Fresh logs of each kind in turn."""
+    logs = FreshLogs(request.param, tmp_path, databases)
+    yield logs
+    logs.close()

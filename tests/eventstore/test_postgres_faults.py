@@ -9,19 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import psycopg
 import pytest
 
 import actum.eventstore.postgres_write as write_module
-from actum.errors import StoreError, StoreUnavailable
+from actum.errors import StoreUnavailable
 from actum.eventstore import Appended, EventStore, open_store
 from actum.eventstore.check import check_store
 from actum.eventstore.postgres import PostgresStore
 from actum.testing.builders import STREAM, batch, event_id
+from actum.testing.chaos import chaos
 from actum.testing.postgres import ask
 
 WRITE = """
@@ -175,64 +174,14 @@ def test_what_was_acknowledged_survives_a_kill(postgres: str, round_: int) -> No
     store.close()
 
 
-def test_whatever_dies_nothing_is_lost_doubled_reordered_or_skipped(postgres: str, tmp_path: Path) -> None:
+def test_whatever_dies_nothing_is_lost_doubled_reordered_or_skipped(postgres: str) -> None:
     """Chaos: eight writers, readers that poll; writers, the sequencer with them, and connections killed at random."""
-    url, chance = postgres + "?lease=0.3&busy_timeout=5", random.Random(int(CHAOS_S))
-    database, deadline = postgres.rpartition("/")[2], time.monotonic() + CHAOS_S
-    stop, seen, skipped = Event(), list[list[str]]([[], []]), list[str]()
+    found = chaos(postgres, seconds=CHAOS_S, seed=int(CHAOS_S))
 
-    def watch(ids: list[str]) -> None:
-        store = open_store(postgres + "?mode=ro")
-        while not stop.is_set() or len(ids) < store.head():
-            try:
-                for recorded in store.read(after=len(ids) - 1):
-                    if recorded.position != len(ids):
-                        skipped.append(f"{recorded.position} came after {len(ids) - 1}")
-                    ids.append(recorded.id)
-                store.wait(len(ids) - 1, 0.05)
-            except StoreError:
-                continue
-        store.close()
-
-    open_store(url).close()
-    watchers = [Thread(target=watch, args=(ids,)) for ids in seen]
-    for watcher in watchers:
-        watcher.start()
-    writers = {f"w{i}": start(WRITE, url, f"w{i}", "10000000") for i in range(8)}
-    acknowledged: dict[str, int] = {}
-    born = 8
-    while time.monotonic() < deadline:
-        time.sleep(chance.uniform(0.1, 0.6))
-        name = chance.choice(sorted(writers))
-        if chance.random() < 0.3:
-            ask(
-                postgres,
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                f"WHERE datname = '{database}' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 3",
-            )
-            continue
-        acknowledged[name] = _kill(writers.pop(name))
-        writers[f"w{born}"] = start(WRITE, url, f"w{born}", "10000000")
-        born += 1
-    for name, process in writers.items():
-        acknowledged[name] = _kill(process)
-
-    store = open_store(url)
-    last = stubborn(store, "last").first_position
-    stop.set()
-    for watcher in watchers:
-        watcher.join(60)
-    log = [e.id for e in store.read()]
-    assert skipped == []
-    assert len(log) == len(set(log)) == last + 1
-    assert all(ids == log[: len(ids)] and len(ids) >= last for ids in seen)
-    place = {id_: at for at, id_ in enumerate(log)}
-    for name, count in acknowledged.items():
-        places = [place[event_id(f"{name}-{i}{b}")] for i in range(count + 1) for b in ("", "b")]
-        assert places == sorted(places), f"{name}: out of order"
-    assert sum(acknowledged.values()) > 20
-    assert check_store(store).verdict == "verified"
-    store.close()
+    assert (found.lost, found.doubled, found.disordered, found.misread) == ([], [], [], [])
+    assert found.verdict == "verified"
+    assert found.acknowledged > 20
+    assert found.writers_killed > 0
 
 
 def start(script: str, *arguments: str) -> subprocess.Popen[str]:

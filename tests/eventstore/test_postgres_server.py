@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from actum.errors import StoreError, StoreRefused
-from actum.eventstore import Appended, open_store
+from actum.eventstore import ANY, Append, Appended, open_store
 from actum.eventstore.check import check_store
 from actum.eventstore.postgres_roles import grant_use
-from actum.testing.builders import KEY, STREAM, batch, event_id, signed
+from actum.testing.builders import KEY, STREAM, batch, event, event_id, signed
 from actum.testing.postgres import ask, session
 from actum.testing.postgres_server import Server, find_bouncer, find_programs, pooled
 
@@ -132,6 +132,27 @@ def test_a_server_that_is_switched_off_and_on_loses_nothing(server: Server, url:
         list(store.read())
     server.start()
     assert store.append(batch("b")) == Appended(1, 1, {STREAM: 2})
+    assert check_store(store).verdict == "verified"
+    store.close()
+
+
+def test_a_full_disk_refuses_and_loses_nothing(server: Server, url: str) -> None:
+    """What finds no room is refused with its sentence and is not there; with room the same append goes through."""
+    server.stop()
+    server.largest_file = 17 * 2**20 + 100  # more than a segment of the server's own log, and no whole page
+    server.start()
+    store = open_store(url)
+
+    batches = [[Append(STREAM, ANY, [event(i, payload=os.urandom(200_000))])] for i in range(200)]
+    with pytest.raises(StoreRefused, match="its disk is full; nothing was written"):
+        list(map(store.append, batches))
+    written = store.head()
+    assert 0 < written < 200
+    assert check_store(store).verdict == "verified"
+    server.stop()
+    server.largest_file = None
+    server.start()
+    assert store.append(batches[written]).last_position == written
     assert check_store(store).verdict == "verified"
     store.close()
 

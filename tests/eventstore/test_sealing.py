@@ -1,4 +1,4 @@
-"""Sealing: what is signed, when, and that a log which is not the one that was signed is refused by name."""
+"""Sealing, on every kind of store: what is signed, when, and that any other log is refused by name."""
 
 from __future__ import annotations
 
@@ -12,31 +12,20 @@ from actum.errors import CheckpointMoved, CheckpointRefused, LogForked, StoreDam
 from actum.events import leaf_hash
 from actum.events.checkpoint import Checkpoint, SigningKey, parse_unverified, sign, verify
 from actum.events.merkle import Frontier, root_of
-from actum.eventstore import EventStore, open_store
+from actum.eventstore import EventStore
 from actum.eventstore.check import check_store
 from actum.eventstore.check_seals import Trusted
-from actum.eventstore.checkpoint_store import MemoryCheckpoint
-from actum.eventstore.memory import MemoryStore
+from actum.eventstore.checkpoint_store import CheckpointFile, MemoryCheckpoint
 from actum.eventstore.protocol import TreeState
 from actum.eventstore.sealing import Sealer, seal_log
 from actum.eventstore.sealing_loop import run_sealer, seal_streams_when_due, sign_empty_interval
 from actum.eventstore.sealing_record import record_rotation, seal_streams, streams_at
 from actum.testing.builders import KEY, batch
 from actum.testing.clock import ManualClock
+from actum.testing.fresh import FreshLogs, add
 
 VKEY = KEY.verifier()
 NEXT = SigningKey.generate(KEY.name, seed=bytes(32))
-
-
-def log_of(count: int, name: str = "e", clock: ManualClock | None = None) -> MemoryStore:
-    store = MemoryStore(clock=clock or ManualClock())
-    add(store, 0, count, name)
-    return store
-
-
-def add(store: EventStore, start: int, end: int, name: str = "e") -> None:
-    for i in range(start, end):
-        store.append(batch(f"{name}{i}", stream=f"s/{i % 3}"))
 
 
 def failed(store: EventStore, kept: MemoryCheckpoint | None = None, key: Any = VKEY) -> list[str]:
@@ -44,9 +33,9 @@ def failed(store: EventStore, kept: MemoryCheckpoint | None = None, key: Any = V
     return [check.name for check in check_store(store, keys=[key], trusted=trusted).checks if check.ok is False]
 
 
-def test_a_log_that_grew_is_signed_once() -> None:
+def test_a_log_that_grew_is_signed_once(logs: FreshLogs) -> None:
     """Each size is signed once, beside the log and apart from it, with the root of its events."""
-    store, kept = log_of(5), MemoryCheckpoint()
+    store, kept = logs.of(5), MemoryCheckpoint()
     sealer = Sealer(store, KEY, kept)
 
     assert sealer.seal() == Checkpoint(KEY.name, 5, root_of(event.leaf for event in store.read()))
@@ -59,17 +48,17 @@ def test_a_log_that_grew_is_signed_once() -> None:
     assert failed(store, kept) == []
 
 
-def test_an_empty_log_is_not_signed() -> None:
+def test_an_empty_log_is_not_signed(logs: FreshLogs) -> None:
     """There is nothing to say of a log without events."""
-    assert seal_log(MemoryStore(), KEY, MemoryCheckpoint()) is None
+    assert seal_log(logs.of(0), KEY, MemoryCheckpoint()) is None
 
 
-def test_a_restored_backup_is_refused() -> None:
+def test_a_restored_backup_is_refused(logs: FreshLogs) -> None:
     """A log shorter than what was signed lost events, and says up to where it agrees."""
     kept = MemoryCheckpoint()
-    whole = log_of(5)
+    whole = logs.of(5)
     Sealer(whole, KEY, kept).seal()
-    backup = log_of(5)
+    backup = logs.of(5)
     backup.add_checkpoint(*whole.checkpoints()[0])
     add(whole, 5, 9)
     Sealer(whole, KEY, kept).seal()
@@ -81,12 +70,12 @@ def test_a_restored_backup_is_refused() -> None:
 
 
 @pytest.mark.parametrize("more", [4, 10])
-def test_a_backup_that_went_on_is_refused(more: int) -> None:
+def test_a_backup_that_went_on_is_refused(logs: FreshLogs, more: int) -> None:
     """A restored log that grew again to the signed size or past it has other events there, and is refused."""
     kept = MemoryCheckpoint()
-    whole = log_of(9)
+    whole = logs.of(9)
     Sealer(whole, KEY, kept).seal()
-    fork = log_of(5)
+    fork = logs.of(5)
     fork.add_checkpoint(5, sign(Checkpoint(KEY.name, 5, root_of(e.leaf for e in fork.read())), KEY))
     add(fork, 5, 5 + more, "other")
 
@@ -97,10 +86,10 @@ def test_a_backup_that_went_on_is_refused(more: int) -> None:
     assert failed(fork, kept) == ["kept checkpoint"]
 
 
-def test_a_running_sealer_notices_a_fork_by_another_of_its_name() -> None:
+def test_a_running_sealer_notices_a_fork_by_another_of_its_name(logs: FreshLogs) -> None:
     """Two logs under one key and one checkpoint store: the second is refused, whichever signs first."""
     kept = MemoryCheckpoint()
-    one, two = log_of(3), log_of(3, "other")
+    one, two = logs.of(3), logs.of(3, "other")
     first, second = Sealer(one, KEY, kept), Sealer(two, KEY, kept)
     first.seal()
 
@@ -108,9 +97,9 @@ def test_a_running_sealer_notices_a_fork_by_another_of_its_name() -> None:
         second.seal()
 
 
-def test_a_cache_saves_reading_and_proves_nothing(tmp_path: Path) -> None:
+def test_a_cache_saves_reading_and_proves_nothing(logs: FreshLogs, tmp_path: Path) -> None:
     """With the frontier of the last signed size only new events are read; a wrong one is not believed."""
-    store, kept, cache = log_of(40), MemoryCheckpoint(), tmp_path / "frontier"
+    store, kept, cache = logs.of(40), MemoryCheckpoint(), tmp_path / "frontier"
     Sealer(store, KEY, kept, cache).seal()
     add(store, 40, 42)
     read: list[int] = []
@@ -132,9 +121,9 @@ def test_a_cache_saves_reading_and_proves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["before keeping", "before adding"])
-def test_a_crash_while_signing_is_made_good(where: str) -> None:
+def test_a_crash_while_signing_is_made_good(logs: FreshLogs, where: str) -> None:
     """Killed before or after the checkpoint store took the note, the next sealer brings both to one."""
-    store, kept = log_of(5), MemoryCheckpoint()
+    store, kept = logs.of(5), MemoryCheckpoint()
 
     class Dies(MemoryCheckpoint):
         def advance(self, before: str | None, note: str) -> None:
@@ -151,18 +140,18 @@ def test_a_crash_while_signing_is_made_good(where: str) -> None:
     assert failed(store, kept) == []
 
 
-def test_a_new_checkpoint_store_takes_what_is_signed() -> None:
+def test_a_new_checkpoint_store_takes_what_is_signed(logs: FreshLogs) -> None:
     """A log that was signed before there was a checkpoint store gives it its last checkpoint."""
-    store, kept = log_of(5), MemoryCheckpoint()
+    store, kept = logs.of(5), MemoryCheckpoint()
     seal_log(store, KEY)
 
     assert Sealer(store, KEY, kept).seal() is None
     assert kept.note == store.checkpoints()[-1][1]
 
 
-def test_a_quicker_sealer_is_followed() -> None:
+def test_a_quicker_sealer_is_followed(logs: FreshLogs) -> None:
     """Losing the race for the checkpoint store means looking again, not failing."""
-    store, kept = log_of(5), MemoryCheckpoint()
+    store, kept = logs.of(5), MemoryCheckpoint()
     real = kept.advance
 
     def late(before: str | None, note: str) -> None:
@@ -175,18 +164,51 @@ def test_a_quicker_sealer_is_followed() -> None:
     assert parse_unverified(kept.note or "").size == 5
 
 
-def test_a_kept_checkpoint_by_a_stranger_is_refused() -> None:
+def test_sealers_at_once_on_a_growing_log_sign_one_log(logs: FreshLogs, tmp_path: Path) -> None:
+    """Four sealers and a writer, none knowing of the others: compare and swap decides, and nothing forks."""
+    store, path = logs.of(3), tmp_path / "last.note"
+    stop, signed, problems = threading.Event(), list[int](), list[BaseException]()
+
+    def run(own: EventStore) -> None:
+        sealer = Sealer(own, KEY, CheckpointFile(path))
+        try:
+            while not stop.is_set():
+                checkpoint = sealer.seal()
+                if checkpoint is not None:
+                    signed.append(checkpoint.size)
+        except CheckpointMoved:  # five times in a row; the next turn tries again
+            run(own)
+        except BaseException as exc:
+            problems.append(exc)
+
+    sealers = [threading.Thread(target=run, args=(logs.again(store),)) for _ in range(4)]
+    for sealer in sealers:
+        sealer.start()
+    add(store, 3, 40)
+    stop.set()
+    for sealer in sealers:
+        sealer.join(60)
+
+    assert problems == []
+    Sealer(store, KEY, CheckpointFile(path)).seal()
+    table = store.checkpoints()
+    assert set(signed) <= {size for size, _ in table}
+    assert table[-1] == (40, CheckpointFile(path).latest())
+    assert failed(store, MemoryCheckpoint(table[-1][1])) == []
+
+
+def test_a_kept_checkpoint_by_a_stranger_is_refused(logs: FreshLogs) -> None:
     """What is kept apart must be signed by a key that led to this one."""
-    store = log_of(5)
+    store = logs.of(5)
     kept = MemoryCheckpoint(sign(Checkpoint(KEY.name, 2, root_of(e.leaf for e in store.read(limit=2))), NEXT))
 
     with pytest.raises(CheckpointRefused, match="no known key"):
         Sealer(store, KEY, kept).seal()
 
 
-def test_a_tree_that_is_not_that_of_the_events_is_not_signed() -> None:
+def test_a_tree_that_is_not_that_of_the_events_is_not_signed(logs: FreshLogs) -> None:
     """The root is made from the events' bytes; a store whose tree says otherwise is damaged."""
-    store = log_of(5)
+    store = logs.of(5)
     wrong = Frontier()
     wrong.extend([leaf_hash(b"x")] * 5)
     store.tree = lambda: TreeState(5, wrong.to_bytes())  # type: ignore[method-assign]
@@ -199,9 +221,9 @@ def test_a_tree_that_is_not_that_of_the_events_is_not_signed() -> None:
 # -- rotation ------------------------------------------------------------------------------------------------
 
 
-def test_a_replaced_key_signs_no_more() -> None:
+def test_a_replaced_key_signs_no_more(logs: FreshLogs) -> None:
     """After the hand-over the old key is refused, and the new one goes on; who pinned either verifies all."""
-    store, kept = log_of(5), MemoryCheckpoint()
+    store, kept = logs.of(5), MemoryCheckpoint()
     Sealer(store, KEY, kept).seal()
     record_rotation(store, ManualClock(), KEY, NEXT)
 
@@ -214,10 +236,10 @@ def test_a_replaced_key_signs_no_more() -> None:
 # -- the loop ------------------------------------------------------------------------------------------------
 
 
-def test_an_idle_hour_is_signed() -> None:
+def test_an_idle_hour_is_signed(logs: FreshLogs) -> None:
     """After an hour without events the log says so itself, once an hour, and the next checkpoint covers it."""
     clock = ManualClock()
-    store, kept = log_of(5, clock=clock), MemoryCheckpoint()
+    store, kept = logs.of(5, clock=clock), MemoryCheckpoint()
     sealer = Sealer(store, KEY, kept)
     sealer.seal()
     clock.move_s(3599)
@@ -231,9 +253,9 @@ def test_an_idle_hour_is_signed() -> None:
     assert failed(store, kept) == []
 
 
-def test_the_loop_signs_waits_and_ends() -> None:
+def test_the_loop_signs_waits_and_ends(logs: FreshLogs) -> None:
     """It signs what is there, tries again what a store could not do, and ends when it is told to."""
-    store, kept, stop, clock = log_of(5), MemoryCheckpoint(), threading.Event(), ManualClock()
+    store, kept, stop, clock = logs.of(5), MemoryCheckpoint(), threading.Event(), ManualClock()
     sealer, signed = Sealer(store, KEY, kept), []
     real = kept.advance
     turns = iter([None, StoreUnavailable("lost"), None])
@@ -259,11 +281,11 @@ def test_the_loop_signs_waits_and_ends() -> None:
     assert failed(store, kept) == []
 
 
-def test_a_fork_ends_the_loop() -> None:
+def test_a_fork_ends_the_loop(logs: FreshLogs) -> None:
     """It does not go on beside a log that is not the one it signed."""
     kept = MemoryCheckpoint()
-    Sealer(log_of(5), KEY, kept).seal()
-    fork = log_of(5, "other")
+    Sealer(logs.of(5), KEY, kept).seal()
+    fork = logs.of(5, "other")
     with pytest.raises(LogForked):
         run_sealer(Sealer(fork, KEY, kept), fork, ManualClock(), threading.Event())
 
@@ -271,9 +293,9 @@ def test_a_fork_ends_the_loop() -> None:
 # -- stream ends ---------------------------------------------------------------------------------------------
 
 
-def test_stream_ends_are_as_of_a_size() -> None:
+def test_stream_ends_are_as_of_a_size(logs: FreshLogs) -> None:
     """The manifest of an earlier size is what the streams were then, also for streams that came later."""
-    store = log_of(4)
+    store = logs.of(4)
     then = {end.stream: end for end in streams_at(store, 4).ends}
     add(store, 4, 9)
     store.append(batch("new", stream="s/new"))
@@ -282,24 +304,21 @@ def test_stream_ends_are_as_of_a_size() -> None:
     assert {end.stream for end in streams_at(store, 10).ends} == {"s/0", "s/1", "s/2", "s/new"}
 
 
-@pytest.mark.parametrize("opened", ["memory", "sqlite"])
-def test_recorded_stream_ends_verify(opened: str, tmp_path: Path) -> None:
+def test_recorded_stream_ends_verify(logs: FreshLogs) -> None:
     """What `streams.sealed` records is what verification finds when it comes by that size."""
-    store: EventStore = MemoryStore() if opened == "memory" else open_store(f"sqlite:///{tmp_path}/x.db")
-    add(store, 0, 7)
+    store = logs.of(7)
     assert seal_streams(store, ManualClock()) is not None
     add(store, 7, 9)
     seal_streams(store, ManualClock())
 
     found = {check.name: check for check in check_store(store).checks}["stream ends"]
     assert (found.ok, found.detail) == (True, "2 times, last 4 streams at size 10, and each ended there")
-    store.close()
 
 
-def test_stream_ends_are_recorded_when_due() -> None:
+def test_stream_ends_are_recorded_when_due(logs: FreshLogs) -> None:
     """Not more often than asked, and not for what the log says of itself."""
     clock = ManualClock()
-    store = log_of(3, clock=clock)
+    store = logs.of(3, clock=clock)
     assert seal_streams_when_due(store, clock, 3600)
     add(store, 3, 4)
     assert not seal_streams_when_due(store, clock, 3600)

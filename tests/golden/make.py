@@ -13,7 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actum.events import CURRENT, Actor, NewEvent, SigningKey, foreign_id, seal, to_text, to_us, uuid7
+from actum.events import CURRENT, Actor, Checkpoint, NewEvent, SigningKey, foreign_id, seal, to_text, to_us, uuid7
+from actum.events.epoch import restored_facts
+from actum.events.merkle import EMPTY_ROOT
 from actum.events.rotation import rotation_facts
 
 HERE = Path(__file__).parent / "events"
@@ -43,6 +45,7 @@ STREAMS = {
     "checkpoint.": "system/default",
     "streams.": "system/default",
     "key.": "system/default",
+    "log.": "system/default",
     "segment.": "system/default",
     "subscription.": "subscription/mail",
 }
@@ -227,6 +230,20 @@ EXAMPLES: dict[str, Example] = {
         {"size": 3, "streams": 1, "root": sha256(b"manifest").hexdigest()}, None, SYSTEM, "checkpoint.signed"
     ),
     "key.rotated": Example(rotation_facts("actum/default", OLD_KEY, NEW_KEY), None, SYSTEM, "checkpoint.signed"),
+    "log.restored": Example(
+        restored_facts(
+            "actum/default",
+            2,
+            Checkpoint("actum/default", 3, sha256(b"golden").digest()),
+            0,
+            Checkpoint("actum/default", 0, EMPTY_ROOT),
+            OLD_KEY,
+        ),
+        {"reason": "the disk died, the backup is of last night", "note": "…"},
+        SYSTEM,
+        "checkpoint.signed",
+        "public",
+    ),
     "segment.archived": Example(
         {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest()}, None, SYSTEM, "checkpoint.signed"
     ),
