@@ -131,8 +131,8 @@ def in_a_process(url: str, jobs: int, *, views: bool) -> dict[str, float]:
 def proofs(url: str, folder: Path) -> dict[str, float]:
     """Milliseconds to make one event's proof, from tiles and from the store alone, and to verify it from its text."""
     store = open_store(url)
-    tiles = TileFolder(folder / "tiles")
     (_, note), size = store.checkpoints()[-1], store.head()
+    tiles = TileFolder(folder / f"{size}.tiles")
     tiles.extend(store, note)
     chance = random.Random(7)
     some = [chance.randrange(size) for _ in range(100)]

@@ -219,7 +219,7 @@ class _Pass:
         self._progress = progress
         self._stretches: Stretches | None = None
         settled = min(kept.since, kept.tree.size)
-        if workers is not None and scan.at == 0 and isinstance(store, ReadElsewhere) and settled >= workers.least:
+        if workers is not None and isinstance(store, ReadElsewhere) and workers.help_with(scan.at, settled):
             self._stretches = Stretches(workers, store, settled, scan, roots, self._stops, timed=bool(seals.stamped))
         self._rows = store.read_raw(scan.at - 1 if self._stretches is None else self._stretches.end - 1)
         self._grown = False
@@ -241,14 +241,14 @@ class _Pass:
 
     def _walk(self) -> Iterator[RecordedEvent]:
         if self._stretches is not None:
-            yield from self._while_others_check(self._stretches.end)
+            yield from self._while_others_check(self._scan.at, self._stretches.end)
         while rows := self._page_of_ours():
             for row in rows:
                 yield RecordedEvent(row.position, row.header, row.payload, row.salt)
 
-    def _while_others_check(self, end: int) -> Iterator[RecordedEvent]:
+    def _while_others_check(self, first: int, end: int) -> Iterator[RecordedEvent]:
         try:
-            for event in self._store.read(limit=end):
+            for event in self._store.read(first - 1, end - first):
                 yield event
                 if event.position % _PAGE == 0:
                     self._join(wait=False, done=event.position)

@@ -61,10 +61,10 @@ class Workers:
     """
 
     def __init__(self, jobs: int, *, stretch: int = _STRETCH, least: int = _LEAST) -> None:
-        """`stretch`: how many events one checks at a time, a power of two. A log of less than `least` needs no help."""
+        """`stretch`: how many events one checks at a time, a power of two. Fewer events than `least` need no help."""
         self.jobs = jobs
         self.stretch = stretch
-        self.least = max(least, stretch)
+        self.least = least
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -75,6 +75,10 @@ class Workers:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+    def help_with(self, first: int, end: int) -> bool:
+        """Whether they had better check the events from `first` up to `end`: many enough, from a whole stretch on."""
+        return end - first >= max(self.least, self.stretch) and first % self.stretch == 0
 
     def submit(self, do: Callable[..., _Answer], *given: object) -> Future[_Answer]:
         """Have a function of a module called in one of the processes; the answer may be `BrokenProcessPool`."""
@@ -141,6 +145,7 @@ class Stretches:
         *,
         timed: bool,
     ) -> None:
+        self._first = fresh.at
         self.end = end - end % workers.stretch
         self._left = self._tasks(workers, store.elsewhere(), deepcopy(fresh), roots, tuple(stops), timed=timed)
         self._given = deque(islice(self._left, workers.jobs * _AHEAD))
@@ -148,7 +153,7 @@ class Stretches:
     def _tasks(
         self, workers: Workers, log: Opener, fresh: EventScan, roots: Roots, stops: Sequence[int], *, timed: bool
     ) -> Iterator[Future[Stretch | None]]:
-        for first in range(0, self.end, workers.stretch):
+        for first in range(self._first, self.end, workers.stretch):
             end = first + workers.stretch
             ends = [*(stop for stop in stops if first < stop < end), end]
             yield workers.submit(_check_stretch, log, fresh, roots.part(first, end), first, ends, timed)
