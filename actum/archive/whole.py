@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from actum.archive.places import ArchivePlace
 from actum.archive.reading import ArchivedEvents
-from actum.errors import EventsArchived
+from actum.errors import EventsArchived, IdempotencyConflict, VersionConflict
 from actum.events import RecordedEvent
 from actum.events.merkle import Frontier
-from actum.eventstore import EventStore, RawEvent, TreeState
+from actum.eventstore import Append, Appended, Batch, EventStore, RawEvent, TreeState
+from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.floor import HotStore
 
 __all__ = ["WholeStore", "hot_of"]
@@ -29,7 +30,6 @@ class WholeStore:
         self.url = hot.url
         self.tenant = hot.tenant
         self._archived = ArchivedEvents(place, hot.tenant)
-        self.append = hot.append
         self.append_soon = hot.append_soon
         self.head = hot.head
         self.wait = hot.wait
@@ -48,6 +48,27 @@ class WholeStore:
 
     def floor(self) -> TreeState:
         return TreeState(0, Frontier().to_bytes())
+
+    def append(self, batch: Batch) -> Appended:
+        """As the store's own; and a batch that was appended before its events left gets its first answer, too.
+
+        To be told so it must expect what it expected then, and that must be a version: an event id that has left is
+        unknown to the store, so who expects nothing appends it a second time. `append_soon` has no such memory.
+        """
+        try:
+            return self.hot.append(batch)
+        except (VersionConflict, IdempotencyConflict):
+            there = sort_out_conflict(batch, [event for append in batch for event in self._at(append)])
+            if there is None:
+                raise
+            return answer_from(there)
+
+    def _at(self, append: Append) -> list[RecordedEvent | None]:
+        """What is recorded under these events' ids, in the place where the append would have put them."""
+        low, count = max(append.expected, 0), len(append.events)
+        part = self.read_stream(append.stream, low, None if append.expected < 0 else low + count)
+        known = {event.id: event for event in part}
+        return [known.get(event.id) for event in append.events]
 
     def read_stream(self, stream: str, from_version: int = 0, to_version: int | None = None) -> list[RecordedEvent]:
         found: list[RecordedEvent] = []

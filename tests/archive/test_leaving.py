@@ -12,10 +12,17 @@ import pytest
 from actum.archive import WholeStore, archive_log, drop_archived, restore
 from actum.archive.places import Folder
 from actum.archive.reading import ArchivedEvents
-from actum.errors import ArchiveDamaged, CheckpointRefused, EventsArchived, StoreDamaged
+from actum.errors import (
+    ArchiveDamaged,
+    CheckpointRefused,
+    EventsArchived,
+    IdempotencyConflict,
+    StoreDamaged,
+    VersionConflict,
+)
 from actum.events import to_us
 from actum.events.checkpoint import SigningKey
-from actum.eventstore import ANY, Append, EventStore, open_store
+from actum.eventstore import ANY, Append, Appended, EventStore, open_store
 from actum.eventstore.check import check_store
 from actum.eventstore.check_seals import Trusted
 from actum.eventstore.floor import HotStore
@@ -262,14 +269,19 @@ def test_appending_and_sealing_go_on(hot: HotStore, folder: Folder) -> None:
 
 
 def test_the_same_append_again_is_answered_by_its_version(hot: HotStore, folder: Folder) -> None:
-    """What an append expected tells a double after its first writing has left; who expected nothing is not told."""
-    from actum.errors import VersionConflict
-
+    """With the archive at hand it gets its first answer; without, a refusal; who expected nothing is not told."""
     drop_archived(hot, folder, KEYS)
     whole = WholeStore(hot, folder)
-    with pytest.raises(VersionConflict):
-        whole.append([Append("s/1", 0, [event(1)])])
     before = whole.head()
+    both = [Append("s/1", 0, [event(1), event(4)]), Append("s/2", 5, [event(17)])]
+    assert whole.append(both) == Appended(1, 17, {"s/1": 2, "s/2": 6})
+    with pytest.raises(VersionConflict):
+        hot.append([Append("s/1", 0, [event(1)])])
+    with pytest.raises(VersionConflict):
+        whole.append([Append("s/1", 1, [event(1)])])
+    with pytest.raises(IdempotencyConflict):
+        whole.append([Append("s/1", 0, [event(1, n=2)])])
+    assert whole.head() == before
     whole.append([Append("s/1", ANY, [event(1)])])
     assert whole.head() == before + 1
 

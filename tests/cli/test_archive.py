@@ -91,3 +91,77 @@ def test_wrong_use_is_said_and_makes_nothing(actum: Shell) -> None:
         assert said in ended.err
     assert not (actum.folder / "there").exists()
     assert actum("archive", "verify", "there", "--no-log").code == 1
+
+
+def test_segments_leave_are_read_with_their_archive_and_come_back(actum: Shell) -> None:
+    """The whole way: dropped, refused without the archive, the same with it, verified both ways, and put back."""
+    fill(actum)
+    before = actum("executions", "list", "--json").json()
+    shown = actum("executions", "show", before["executions"][0]["id"], "--json").out
+    metrics = actum("metrics", "--json").json()["metrics"]
+    ran = actum("archive", "run", "there", "--segment", "8", "--drop", "--keep-events", "12", "--json").json()
+    assert ([one["first"] for one in ran["dropped"]], ran["floor"]) == ([0, 8], 16)
+    assert actum("archive", "run", "there", "--segment", "8", "--drop", "--keep-events", "12").code == 0
+
+    refused = actum("executions", "show", before["executions"][0]["id"])
+    assert (refused.code, refused.out) == (3, "")
+    assert "Set ACTUM_ARCHIVE" in refused.err
+    alone = actum("verify", "--json")
+    assert (alone.code, alone.json()["verdict"]) == (0, "verified_with_gaps")
+    assert actum("seal").code == 0
+
+    there = {"ACTUM_ARCHIVE": "there"}
+    assert actum("executions", "show", before["executions"][0]["id"], "--json", environment=there).out == shown
+    assert actum("metrics", "--json", environment=there).json()["metrics"] == metrics
+    assert actum("verify", "--json", environment=there).json()["verdict"] == "verified"
+    assert actum("import", "xes", "claims.xes", "--json", environment=there).json()["events"] == 0
+    assert actum("archive", "verify", "there", "--json", environment=there).json()["verdict"] == "verified"
+    assert actum("archive", "query", "there", "SELECT count(*) FROM events WHERE position < 31", "--json").json()[
+        "rows"
+    ] == [[31]]
+
+    back = actum("archive", "restore", "there", "--json").json()
+    assert ([one["first"] for one in back["restored"]], back["floor"]) == ([16, 8, 0], 0)
+    assert actum("verify", "--json").json()["verdict"] == "verified"
+    assert actum("executions", "show", before["executions"][0]["id"], "--json").out == shown
+
+
+def test_a_lost_store_is_made_again_from_its_archive(actum: Shell) -> None:
+    """With the key, which is kept elsewhere; the sealer then refuses to sign less than was signed before."""
+    fill(actum)
+    before = actum("executions", "list", "--json").json()
+    actum("archive", "run", "there", "--segment", "8")
+    key = (actum.folder / "actum.db.vkey").read_text().strip()
+    for name in ("actum.db", "actum.db-wal", "actum.db-shm"):
+        (actum.folder / name).unlink(missing_ok=True)
+    ended = actum("archive", "restore", "there", "--key", key)
+    assert ended.code == 0, ended.err
+    assert "3 segments put back; the store begins at event 0 and has 25 now" in ended.out
+    assert "personal payloads, and events after its last segment" in ended.err
+
+    again = {one["id"] for one in actum("executions", "list", "--json").json()["executions"]}
+    assert again < {one["id"] for one in before["executions"]}
+    assert len(again) == 8
+    forked = actum("seal")
+    assert forked.code == 3
+    assert "the log has forked" in forked.err
+    (actum.folder / "actum.db.checkpoint").unlink()
+    found = actum("verify", "--key", key, "--json").json()
+    assert found["verdict"] == "verified_with_gaps", found
+
+
+def test_what_restoring_and_dropping_need_is_said(actum: Shell) -> None:
+    """No key, no archive there, a limit without --drop: one sentence, and nothing is done."""
+    fill(actum)
+    for words, said in (
+        (("run", "there", "--keep-days", "3"), "say what --drop leaves"),
+        (("restore", "nowhere", "--from", "3"), ""),
+    ):
+        ended = actum("archive", *words)
+        assert said in ended.err
+    empty = actum("archive", "restore", "there", store="sqlite:///new.db")
+    assert empty.code == 3
+    assert "no key was given" in empty.err
+    refused = actum("verify", environment={"ACTUM_ARCHIVE": "s4://there"})
+    assert refused.code == 2
+    assert "is no archive" in refused.err

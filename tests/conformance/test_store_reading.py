@@ -13,9 +13,8 @@ from actum.testing.places import Place
 LONG = 2_345
 
 
-@pytest.fixture
-def long(store: EventStore) -> EventStore:
-    """A log of 2,345 events: every third a failure, every fifth in a stream of its own."""
+def fill(store: EventStore) -> None:
+    """2,345 events: every third a failure, every fifth in a stream of its own."""
     for start in range(0, LONG, 500):
         store.append(
             [
@@ -27,6 +26,12 @@ def long(store: EventStore) -> EventStore:
                 for i in range(start, min(start + 500, LONG))
             ]
         )
+
+
+@pytest.fixture
+def long(store: EventStore) -> EventStore:
+    """A long log; see `fill`."""
+    fill(store)
     return store
 
 

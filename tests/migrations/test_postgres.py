@@ -106,3 +106,22 @@ def test_a_schema_of_its_own_can_be_named(url: str) -> None:
     assert store.head() == 0
     store.close()
     assert ask(url, "SELECT count(*) FROM record.tenants") == [(1,)]
+
+
+def test_only_below_the_floor_events_can_be_deleted(url: str) -> None:
+    """Of `events` and `log`, a tenant's rows below its own floor may go, and no other; one without position never."""
+    create_or_upgrade(url)
+    ask(
+        url,
+        "INSERT INTO events SELECT (t << 30) + p, t, t, p, decode(lpad(to_hex(t * 16 + p), 2, '0'), 'hex'), 't', "
+        "'\\x00' FROM generate_series(0, 1) t, generate_series(0, 4) p",
+        "INSERT INTO log SELECT (t::bigint << 40) + p, (t << 30) + p FROM generate_series(0, 1) t, "
+        "generate_series(0, 3) p",
+        "INSERT INTO floors VALUES (0, 2, '\\x00')",
+        "DELETE FROM events WHERE seq < 2",
+        "DELETE FROM log WHERE seq < 2",
+    )
+    for table, seq in (("events", 2), ("events", 4), ("events", 1 << 30), ("log", 2), ("log", 1 << 40)):
+        with pytest.raises(Exception, match=f"{table} are never changed: DELETE refused"):
+            ask(url, f"DELETE FROM {table} WHERE seq = {seq}")
+    assert ask(url, "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM log)") == [(8, 6)]

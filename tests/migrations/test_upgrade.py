@@ -135,3 +135,22 @@ def test_two_upgrades_at_once_take_turns(url: str) -> None:
         answers = list(pool.map(lambda _: upgrade(url), range(4)))
 
     assert sorted(answers, key=str) == sorted([(None, HEAD), *[(HEAD, HEAD)] * 3], key=str)
+
+
+def test_only_below_the_floor_events_can_be_deleted(url: str, tmp_path: Path) -> None:
+    """A tenant's events below its own floor may go; all others, and other tenants', are refused as ever."""
+    upgrade(url)
+    con = sqlite3.connect(tmp_path / "log.db")
+    for tenant in (0, 1):
+        for position in range(4):
+            con.execute(
+                "INSERT INTO events VALUES (?,?,?,?,?,'t',x'00')",
+                ((tenant << 40) + position, tenant, tenant, position, bytes([tenant, position])),
+            )
+    con.execute("INSERT INTO floors VALUES (0, 2, x'00')")
+    con.execute("DELETE FROM events WHERE seq < 2")
+    for seq in (2, 3, 1 << 40, (1 << 40) + 1):
+        with pytest.raises(sqlite3.IntegrityError, match="events are never changed: DELETE refused"):
+            con.execute("DELETE FROM events WHERE seq = ?", (seq,))
+    assert con.execute("SELECT count(*) FROM events").fetchone() == (6,)
+    con.close()
