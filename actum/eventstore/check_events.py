@@ -167,6 +167,7 @@ class EventScan:
         self.at = stretch.at
         self.events += stretch.events
         self.payloads += stretch.payloads
+        self.left_behind += stretch.left_behind
         return True
 
     def faults(self) -> tuple[Faults, ...]:
