@@ -26,6 +26,7 @@ from actum.eventstore.verification import Check, Verification
 from actum.testing.builders import KEY, signed
 from actum.testing.clock import ManualClock
 from actum.testing.fresh import FreshLogs, add
+from actum.testing.witness import Witness
 
 VKEY = KEY.verifier()
 THIEF = SigningKey.generate(KEY.name, seed=bytes(range(1, 33)))
@@ -117,6 +118,22 @@ def test_an_auditors_checkpoint_holds_or_is_named_as_lost(logs: FreshLogs) -> No
             "(the disk died)" in line(found, "checkpoints").detail
         )
         assert line(found, "signatures").ok
+
+
+@pytest.mark.parametrize("after", [0, 9])
+def test_a_witness_of_the_lost_part_is_no_liar(logs: FreshLogs, after: int) -> None:
+    """Its line on a lost checkpoint is right and of a log that is gone; on one that never was, it is a finding."""
+    witness = Witness("witness.example/w1", bytes(32))
+    lost = Lost(logs, after)
+    lost.begin()
+    trusted = Trusted(keys=[VKEY], witnesses=[witness.key])
+    for note, verdict in (
+        (lost.notes[9], "verified_with_gaps"),
+        (sign(Checkpoint(KEY.name, 4, bytes(32)), KEY), "failed"),
+    ):
+        seen = witness.cosign(note, 1_795_262_400)
+        found = check_store(lost.backup, keys=[VKEY], outside=[seen], trusted=trusted)
+        assert (found.verdict, line(found, "witnesses").ok) == (verdict, verdict != "failed"), found
 
 
 def test_a_new_epoch_hides_no_rewrite(logs: FreshLogs) -> None:
