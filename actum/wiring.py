@@ -15,11 +15,13 @@ from actum.eventstore.sealing import Sealer
 from actum.settings import Settings
 
 if TYPE_CHECKING:
+    from actum.archive import ArchivePlace
     from actum.eventstore.checkpoint_store import CheckpointStore
     from actum.eventstore.key_file import KeyPlace
     from actum.relay import Ledger
 
 __all__ = [
+    "archive_at",
     "begin_epoch",
     "bytes_of",
     "checkpoint_store",
@@ -56,6 +58,15 @@ def is_there(settings: Settings) -> bool:
         return path is None or path.exists()
     except PermissionError:
         return True  # opening it says what this user may not do
+
+
+def archive_at(url: str) -> ArchivePlace:
+    """The archive in a folder or at `s3://bucket/prefix`."""
+    try:
+        from actum.archive import open_place
+    except ImportError as exc:
+        raise BadInput(f"the archive needs the extra 'archive' ({exc}): pip install 'actum[archive]'") from exc
+    return open_place(url)
 
 
 def signing_key(store: EventStore, settings: Settings | None = None) -> SigningKey | None:

@@ -1,16 +1,21 @@
-"""What both loads and the runner share: timing, and one JSON line per figure on stdout."""
+"""What loads and runners share: timing, one JSON line per figure on stdout, and where results are kept."""
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
+import platform
 import sqlite3
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
 
 
 class Clock:
@@ -46,3 +51,27 @@ def sqlite_bytes(path: Path) -> int:
 def word(index: int, default: str = "") -> str:
     """A command line word of a load."""
     return sys.argv[index] if len(sys.argv) > index else default
+
+
+def about_here(*packages: str) -> dict[str, Any]:
+    """When, on what machine and with which versions (of these packages, too) something is measured."""
+    return {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "cores": os.cpu_count(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "load_1min": os.getloadavg()[0],
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "actum": version("actum"),
+            **{package: version(package) for package in packages},
+        },
+    }
+
+
+def keep(name: str, result: dict[str, Any]) -> None:
+    """Write a result to the folder of results."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n")

@@ -2,30 +2,26 @@
 
 `python -m bench.postgres [--server URL] [--seconds 3] [--rounds 3]` writes `bench/results/postgres.json`. Each side has
 a database of its own with `commit_delay = 2000, commit_siblings = 0`: two milliseconds are added to every flush, as on
-ordinary cloud storage. An append of actum is counted when it has returned: durable, sequenced and in the tree.
+ordinary cloud storage. An append of actum is counted when it has returned: durable, sequenced and in the tree. Steps of
+workflows, and the bytes that one takes, are measured in a third database, with the flush that the disk has.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import os
-import platform
+import asyncio
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from actum.testing.postgres import SERVER, ask, database
+from bench.common import about_here, keep
 
-RESULTS = Path(__file__).parent / "results" / "postgres.json"
 BATCHES, WRITERS, SIZE = (1, 10, 100), (1, 8), 300
 SIDES = ("actum, threads of one process", "actum, a process each", "eventsourcing, threads of one process")
 
@@ -126,6 +122,56 @@ def eventsourcing(url: str, writers: int, batch: int, seconds: float) -> float:
         store.close()
 
 
+async def steps(url: str, workflow: str, count: int, at_once: int) -> dict[str, float]:
+    """`count` executions of ten steps, `at_once` of them side by side: steps a second, and bytes a step."""
+    from actum import Engine, open_store
+    from bench import workflows
+
+    def size() -> int:
+        ask(url, "CHECKPOINT")
+        ((used,),) = ask(
+            url, "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND oid > 16384"
+        )
+        return int(used)
+
+    code = getattr(workflows, workflow)
+    store = open_store(url)
+    async with Engine(store) as engine:
+        await (await engine.start(code, 10)).result()
+        before = size()
+        gate = asyncio.Semaphore(at_once)
+
+        async def one() -> None:
+            async with gate:
+                await (await engine.start(code, 10)).result()
+
+        begin = time.perf_counter()
+        await asyncio.gather(*[one() for _ in range(count)])
+        took = time.perf_counter() - begin
+    store.close()
+    return {"steps_per_s": count * 10 / took, "bytes_per_step": (size() - before) / (count * 10)}
+
+
+def engine_figures(url: str, rounds: int) -> dict[str, dict[str, dict[str, object]]]:
+    """Medians and rounds of every figure of the engine."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for round_ in range(rounds):
+        for name, workflow, count, at_once in (
+            ("sequence_1", "sequence", 60, 1),
+            ("sequence_50", "sequence", 1000, 50),
+            ("small_50", "small", 1000, 50),
+            ("fan_out_1", "fan_out", 60, 1),
+            ("fan_out_50", "fan_out", 1000, 50),
+        ):
+            for figure, value in asyncio.run(steps(url, workflow, count, at_once)).items():
+                found.setdefault(name, {}).setdefault(figure, []).append(value)
+            print(f"{round_ + 1}  {name:20} {found[name]['steps_per_s'][-1]:10,.0f} steps/s", flush=True)
+    return {
+        name: {figure: {"median": statistics.median(values), "rounds": values} for figure, values in figures.items()}
+        for name, figures in found.items()
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", default=SERVER)
@@ -151,24 +197,21 @@ def main() -> None:
                         found[side].setdefault(f"{writers} writers, batch {batch}", []).append(rate)
                         print(f"{round_ + 1}  {writers} x {batch:3}  {side:40} {rate:10,.0f} events/s", flush=True)
         server = ask(ours, "SELECT current_setting('server_version'), current_setting('fsync')")[0]
-    write(found, server, given.rounds, given.seconds)
+    with database(given.server) as url:
+        engine = engine_figures(url, given.rounds)
+    write(found, engine, server, given.rounds, given.seconds)
 
 
-def write(found: dict[str, dict[str, list[float]]], server: tuple[str, str], rounds: int, seconds: float) -> None:
+def write(
+    found: dict[str, dict[str, list[float]]], engine: object, server: tuple[str, str], rounds: int, seconds: float
+) -> None:
     medians = {side: {load: statistics.median(rates) for load, rates in loads.items()} for side, loads in found.items()}
     peer = medians[SIDES[2]]
     results = {
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": {"cores": os.cpu_count(), "system": platform.system(), "load_1min": os.getloadavg()[0]},
-        "versions": {
-            "python": platform.python_version(),
-            "postgresql": server[0],
-            "psycopg": version("psycopg"),
-            "actum": version("actum"),
-            "eventsourcing": version("eventsourcing"),
-        },
+        **about_here("psycopg", "eventsourcing"),
         "settings": {
-            "server": f"fsync {server[1]}, commit_delay 2000, commit_siblings 0; clients on the same machine",
+            "server": f"PostgreSQL {server[0]}, fsync {server[1]}; clients on the same machine",
+            "appends": "commit_delay 2000, commit_siblings 0",
             "events": f"{SIZE} bytes of payload (actum: and a header, salted digest, chain, tree) or state",
             "rounds": rounds,
             "seconds": seconds,
@@ -182,8 +225,9 @@ def write(found: dict[str, dict[str, list[float]]], server: tuple[str, str], rou
             for side, loads in medians.items()
             if side != SIDES[2]
         },
+        "engine": engine,
     }
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    keep("postgres.json", results)
 
 
 if __name__ == "__main__":

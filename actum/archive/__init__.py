@@ -4,7 +4,7 @@
 """
 
 from actum.archive.archiving import archive_log, segments_of
-from actum.archive.check import check_archive
+from actum.archive.check import check_archive, with_archive
 from actum.archive.places import ArchivePlace, open_place
 from actum.archive.query import Analytics
 from actum.archive.segment import SEGMENT_EVENTS, Segment, read_segment
@@ -19,4 +19,5 @@ __all__ = [
     "open_place",
     "read_segment",
     "segments_of",
+    "with_archive",
 ]

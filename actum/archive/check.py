@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import starmap
+from pathlib import Path
 
 from actum.archive.archiving import segments_of
 from actum.archive.places import ArchivePlace
@@ -10,9 +13,10 @@ from actum.archive.segment import Segment, check_segment
 from actum.errors import ArchiveDamaged, CheckpointRefused
 from actum.events.checkpoint import VerifierKey
 from actum.eventstore import EventStore
-from actum.eventstore.verification import Bad, Check, Faults, Verification
+from actum.eventstore.check_workers import Workers
+from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification
 
-__all__ = ["check_archive"]
+__all__ = ["check_archive", "with_archive"]
 
 Progress = Callable[[int, int], None]
 
@@ -28,11 +32,13 @@ def check_archive(
     *,
     store: EventStore | None = None,
     progress: Progress = _silent,
+    workers: Workers | None = None,
 ) -> Verification:
     """Re-hash every segment to its signed root; with the log, also that it has archived just these.
 
     Needs nothing but the files and the keys: an auditor can run it without the log. The first wrong event is named.
-    Without keys signatures are not checked, and the check of that name says so.
+    Without keys signatures are not checked, and the check of that name says so. With `workers` each segment is checked
+    by one of them; the answer is the same.
     """
     gaps, hashes, payloads, signatures, recorded = map(
         Faults, ("segments", "headers", "payloads", "signatures", "recorded")
@@ -45,16 +51,24 @@ def check_archive(
     total = sum(segment.count for segment in segments)
     names = set(place.names())
     missing = 0
-    for segment in segments:
-        beside = segment.payloads_name in names
-        try:
-            payload_file = place.fetch(segment.payloads_name) if beside else None
-            missing += check_segment(place.fetch(segment.name), keys, payload_file)
-        except CheckpointRefused as exc:
-            signatures.at(segment.first, None, None, f"the checkpoint of {segment.name}: {exc}")
-        except ArchiveDamaged as exc:
-            wrong = payloads if exc.source.endswith(segment.payloads_name) else hashes
-            wrong.at(exc.position, None, None, f"{segment.name}: {exc.problem}")
+    tasks = (
+        (
+            place.fetch(segment.name),
+            tuple(keys),
+            place.fetch(segment.payloads_name) if segment.payloads_name in names else None,
+        )
+        for segment in segments
+    )
+    outcomes = starmap(_outcome, tasks) if workers is None else workers.map(_outcome, tasks)
+    for segment, outcome in zip(segments, outcomes, strict=True):
+        match outcome:
+            case CheckpointRefused():
+                signatures.at(segment.first, None, None, f"the checkpoint of {segment.name}: {outcome}")
+            case ArchiveDamaged():
+                wrong = payloads if outcome.source.endswith(segment.payloads_name) else hashes
+                wrong.at(outcome.position, None, None, f"{segment.name}: {outcome.problem}")
+            case _:
+                missing += outcome
         progress(segment.first + segment.count, total)
     files = f"{len(segments)} segment{'' if len(segments) == 1 else 's'}"
     if not segments and not gaps.count:
@@ -83,6 +97,26 @@ def check_archive(
         checks,
         first,
     )
+
+
+def _outcome(
+    path: Path, keys: Sequence[VerifierKey], payloads: Path | None
+) -> int | ArchiveDamaged | CheckpointRefused:
+    """As `check_segment`, with what it raises as an answer."""
+    try:
+        return check_segment(path, keys, payloads)
+    except (ArchiveDamaged, CheckpointRefused) as exc:
+        return exc
+
+
+def with_archive(log: Verification, archive: Verification) -> Verification:
+    """One report of a log and of its archive, whose checks are called `archive: …`; the first wrong event of both."""
+    verdicts = {log.verdict, archive.verdict}
+    worst: Verdict = next(v for v in ("failed", "verified_with_gaps", "verified") if v in verdicts)
+    bad = [found.first_bad for found in (log, archive) if found.first_bad is not None]
+    checks = [check._replace(name=f"archive: {check.name}") for check in archive.checks]
+    first = min(bad, key=lambda one: one.position, default=None)
+    return replace(log, verdict=worst, checks=(*log.checks, *checks), first_bad=first)
 
 
 def _against(store: EventStore | None, segments: Sequence[Segment], faults: Faults) -> Check:

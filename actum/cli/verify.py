@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from rich.text import Text
 
 from actum.cli.options import Json, current, log_of
-from actum.cli.output import console, print_json, progress, table
+from actum.cli.output import console, how_many, print_json, progress, table
 
 __all__ = ["page", "register"]
 
@@ -34,6 +35,12 @@ def verify(
     proof: Annotated[
         Path | None, typer.Option(help="Check this one event's proof instead, offline; needs --key, no store.")
     ] = None,
+    archive: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Check the archive there, too: a folder, or s3://bucket/prefix.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="How many processes check a long log. Default: one for each core.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check bytes, chains, tree, signatures, time stamps and views; name the first wrong event, and exit with 1."""
@@ -43,22 +50,37 @@ def verify(
         check_proof(proof, key or [], witness or [], json=json)
         return
     from actum.eventstore.check import check_store
-    from actum.wiring import rebuild_views, trusted, verifier_keys
+    from actum.eventstore.check_workers import Workers
+    from actum.wiring import archive_at, rebuild_views, trusted, verifier_keys
 
-    with log_of() as store:
+    place = None if archive is None else archive_at(archive)
+    jobs = jobs or os.cpu_count() or 1
+    outside = [] if checkpoint is None else [_kept(checkpoint)]
+    with log_of() as store, Workers(jobs) as workers, progress("verifying", hidden=json) as bar:
         keys, origin = verifier_keys(store, key or [], current())
-        beliefs = trusted(store, current(), witness or [], tsa_root or [])
-        outside = [] if checkpoint is None else [_kept(checkpoint)]
-        with progress("verifying", hidden=json) as bar:
-            task = bar.add_task("verify", total=store.head())
-            found = check_store(
-                store,
-                keys=keys,
-                outside=outside,
-                trusted=beliefs,
-                rebuild=rebuild_views,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+        task = bar.add_task("log", total=store.head())
+        found = check_store(
+            store,
+            keys=keys,
+            outside=outside,
+            trusted=trusted(store, current(), witness or [], tsa_root or []),
+            rebuild=rebuild_views,
+            workers=workers if jobs > 1 else None,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        if place is not None:
+            from actum.archive import check_archive, with_archive
+
+            files = bar.add_task("archive", total=None)
+            archived = check_archive(
+                place,
+                store.tenant,
+                keys,
+                store=store,
+                workers=workers if jobs > 1 else None,
+                progress=lambda done, total: bar.update(files, completed=done, total=total),
             )
+            found = with_archive(found, archived)
     answer = found.to_json() | {"keys": origin}
     if json:
         print_json(answer)
@@ -93,9 +115,12 @@ def page(answer: dict[str, Any]) -> None:
     rows = [(_MARK[check["ok"]], check["name"], check["detail"]) for check in answer["checks"]]
     out.print(table(None, ("", "check", "what was found"), rows))
     out.print()
-    out.print(
-        _VERDICT[answer["verdict"]], Text(f"{answer['events']:,} events, root {answer['root'][:16]}…", style="dim")
-    )
+    size = f"{how_many(answer['events'], 'event')}, root {answer['root'][:16]}…" if answer["events"] else "an empty log"
+    out.print(_VERDICT[answer["verdict"]], Text(size, style="dim"))
+    for what, ok in (("wrong", False), ("could not be checked", None)):
+        names = [check["name"] for check in answer["checks"] if check["ok"] is ok]
+        if names:
+            out.print(f"{what}: {', '.join(names)}", markup=False)
     bad = answer["first_bad"]
     if bad is not None:
         where = "" if bad["stream"] is None else f", {bad['stream']} version {bad['version']}"

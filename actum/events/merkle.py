@@ -104,6 +104,25 @@ class Frontier:
             left >>= 1
         peaks += reversed(fresh)
 
+    def join(self, right: Frontier) -> None:
+        """Add the leaves of a tree that was grown apart, as if each had been appended here.
+
+        Raises `ValueError` when a subtree of it does not begin here at a multiple of its width: then its hashes are
+        none of this tree's. This one is then as it was.
+        """
+        if right._size and self._size % (1 << (right._size.bit_length() - 1)):
+            raise ValueError(f"{right._size} leaves grown apart do not join on at {self._size}; the tree is as it was")
+        left = right._size
+        for peak in right._peaks:
+            width = 1 << (left.bit_length() - 1)
+            at = self._size // width
+            while at & 1:
+                peak = _node(self._peaks.pop(), peak)
+                at >>= 1
+            self._peaks.append(peak)
+            self._size += width
+            left -= width
+
     def root(self) -> bytes:
         """The root over all leaves added so far."""
         if not self._peaks:

@@ -2,24 +2,29 @@
 
 One pass, page by page; what grows with the log is one small entry for each stream, and the views when they are
 rebuilt. A store that is being written to meanwhile can be checked: what it held when the check began is proved.
+
+Several processes may take the beginning of a long log in stretches. As long as all is well their findings join to
+what the one pass would have found. If anything is not, the one pass is made, from the first event on, and names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
-from actum.errors import StoreDamaged
+from actum.errors import StoreDamaged, StoreError
 from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check_checkpoints import Roots, check_notes, check_signatures, check_tree
 from actum.eventstore.check_events import EventScan
 from actum.eventstore.check_seals import Seals, Trusted
 from actum.eventstore.check_views import Rebuild, Views, compare_views, read_views
+from actum.eventstore.check_workers import ReadElsewhere, Stretches, Unusual, Workers
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState
-from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification
+from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification, count
 
 __all__ = ["check_store"]
 
@@ -38,6 +43,7 @@ def check_store(
     trusted: Trusted | None = None,
     progress: Progress | None = None,
     rebuild: Rebuild | None = None,
+    workers: Workers | None = None,
 ) -> Verification:
     """Prove that the log is what was written, or name the first place where it is not.
 
@@ -46,16 +52,30 @@ def check_store(
     `trusted` says more of what the caller believes: witnesses, time-stamping authorities, the checkpoint store.
     The verdict is "verified_with_gaps" for a log that says it lost signed events; its line `epochs` says which.
     `rebuild` folds the log into its views; without it they are not checked. The verdict is "failed" when any check
-    failed; checks that could not be made do not change it. Raises `CheckpointRefused` for an `outside` that is none.
+    failed; checks that could not be made do not change it. `workers` make it faster, where the store can be read from
+    other processes, and nothing else: the answer is the same. Raises `CheckpointRefused` for an `outside` that is none.
     """
     elsewhere = [(parse_unverified(note).size, note) for note in outside]
+    trusted = replace(trusted or Trusted(), keys=keys or (trusted.keys if trusted else ()))
+    if workers is not None:
+        with suppress(Unusual):
+            return _check(store, elsewhere, trusted, progress, rebuild, workers)
+    return _check(store, elsewhere, trusted, progress, rebuild, None)
+
+
+def _check(
+    store: EventStore,
+    elsewhere: Sequence[tuple[int, str]],
+    trusted: Trusted,
+    progress: Progress | None,
+    rebuild: Rebuild | None,
+    workers: Workers | None,
+) -> Verification:
     kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
     scan = EventScan(store.tenant)
-    seals = Seals.read(
-        store, kept.tree.size, replace(trusted or Trusted(), keys=keys or (trusted.keys if trusted else ()))
-    )
+    seals = Seals.read(store, kept.tree.size, trusted)
     roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()])
-    pass_ = _Pass(store, kept, scan, roots, seals, progress)
+    pass_ = _Pass(store, kept, scan, roots, seals, progress, workers)
     projections = _check_projections(pass_, kept, rebuild)
     pass_.drain()
 
@@ -73,13 +93,13 @@ def check_store(
     if seals.trusted.kept is not None:
         everywhere += [(size, seals.trusted.kept) for size in seals.sizes()[-1:]]
     lines = (
-        scan.positions.check(f"every position from 0 on is there once, {scan.events} in all"),
+        scan.positions.check(f"{count(scan.events, 'event')}, each position from 0 on once"),
         scan.headers.check("every header is in its one canonical form, of this tenant and a known format"),
         scan.columns.check("every row says what its header says"),
-        scan.streams.check(f"the versions of all {scan.named} streams are without gap, up to their heads"),
+        scan.streams.check(f"{count(scan.named, 'stream')}, each without gap in its versions up to its head"),
         scan.chains.check("every event holds the hash of the one before it in its stream, every head that of the last"),
-        scan.payload_faults.check(f"all {scan.payloads} payloads give the digests in their headers"),
-        tree.check(f"{roots.size} headers give the root that the store keeps"),
+        scan.payload_faults.check(f"{count(scan.payloads, 'payload')}, each giving the digest in its header"),
+        tree.check(f"the headers of {count(roots.size, 'event')} give the root that the store keeps"),
         check_notes(kept.checkpoints, roots, seals.epochs, notes),
         rotations,
         given_up,
@@ -89,17 +109,16 @@ def check_store(
         seals.check_recorded(roots, beside["recorded checkpoints"]),
         seals.check_kept(roots, trust, outer["kept checkpoint"]),
         seals.check_witnesses(everywhere, roots, outer["witnesses"]),
-        seals.check_stamps(beside["time stamps"]),
+        seals.check_stamps(store, beside["time stamps"]),
         seals.check_manifests(beside["stream ends"]),
         _said_of_clocks(scan.backwards),
         projections,
     )
     checks = tuple(line for line in lines if line is not None)
-    exact = (scan.positions, scan.headers, scan.columns, scan.streams, scan.chains, scan.payload_faults)
     gaps = bool(seals.epochs.later)
     failed = any(check.ok is False for check in checks)
     verdict: Verdict = "failed" if failed else "verified_with_gaps" if gaps else "verified"
-    first_bad = _earliest(exact) or _earliest((tree, notes)) or _earliest((*beside.values(), *outer.values()))
+    first_bad = _earliest(scan.faults()) or _earliest((tree, notes)) or _earliest((*beside.values(), *outer.values()))
     return Verification(verdict, scan.events, roots.size, roots.root(), checks, first_bad)
 
 
@@ -130,7 +149,7 @@ def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None) -> Ch
     if not kept.still:
         return Check("projections", None, "not checked: the store is being written to; check again when it rests")
     compared = compare_views(kept.views, wanted, faults)
-    return faults.check(f"{compared} rows of the views: all follow from the log")
+    return faults.check(f"{count(compared, 'row')} of the views, each as the log gives it")
 
 
 class _Kept(NamedTuple):
@@ -182,6 +201,7 @@ class _Pass:
         roots: Roots,
         seals: Seals,
         progress: Progress | None,
+        workers: Workers | None,
     ) -> None:
         self._store = store
         self._kept = kept
@@ -190,7 +210,11 @@ class _Pass:
         self._seals = seals
         self._stops = seals.stops()
         self._progress = progress
-        self._rows = store.read_raw()
+        self._stretches: Stretches | None = None
+        settled = min(kept.since, kept.tree.size)
+        if workers is not None and isinstance(store, ReadElsewhere) and settled >= workers.least:
+            self._stretches = Stretches(workers, store, settled, scan, roots, self._stops, timed=bool(seals.stamped))
+        self._rows = store.read_raw(-1 if self._stretches is None else self._stretches.end - 1)
         self._grown = False
         self.moved: dict[str, int] = {}
         """Streams that grew while their heads were read, with the lowest count they had."""
@@ -204,13 +228,46 @@ class _Pass:
 
     def drain(self) -> None:
         """Check the rest without making events of it."""
+        self._join(wait=True)
         while self._page():
             pass
 
     def _walk(self) -> Iterator[RecordedEvent]:
+        if self._stretches is not None:
+            yield from self._while_others_check(self._stretches.end)
         while rows := self._page_of_ours():
             for row in rows:
                 yield RecordedEvent(row.position, row.header, row.payload, row.salt)
+
+    def _while_others_check(self, end: int) -> Iterator[RecordedEvent]:
+        try:
+            for event in self._store.read(limit=end):
+                yield event
+                if event.position % _PAGE == 0:
+                    self._join(wait=False, done=event.position)
+            self._join(wait=True)
+        except (StoreError, Unusual) as exc:
+            self.stopped_by = Unusual()
+            raise self.stopped_by from exc
+
+    def _join(self, *, wait: bool, done: int | None = None) -> None:
+        """Take over what other processes found. `done`: how far the events have been given to who pulls them."""
+        if self._stretches is None:
+            return
+        for stretch in self._stretches.found(wait=wait):
+            for scan in stretch.scans:
+                if not self._scan.join(scan):
+                    raise Unusual
+                if self._stops and self._stops[0] == self._scan.at:
+                    self._seals.streams_were(self._stops.pop(0), self._scan.ends())
+            self._roots.join(stretch.roots)
+            self._seals.note(stretch.latest)
+            if self._progress is not None:
+                self._progress(self._scan.at if done is None else min(self._scan.at, done), self._kept.tree.size)
+        if wait:
+            if self._scan.at != self._stretches.end:
+                raise Unusual
+            self._stretches = None
 
     def _page_of_ours(self) -> list[RawEvent]:
         try:

@@ -12,7 +12,7 @@ from actum.events.epoch import Epoch, Epochs
 from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
 from actum.eventstore.protocol import TreeState
-from actum.eventstore.verification import Check, Faults
+from actum.eventstore.verification import Check, Faults, count
 
 __all__ = ["Roots", "check_notes", "check_signatures", "check_tree"]
 
@@ -33,6 +33,20 @@ class Roots:
             at = size - start
             self.known[size] = growing.copy()
         growing.extend(leaves[at:])
+
+    def join(self, stretch: Roots) -> None:
+        """Go on with a stretch of the log whose tree was grown apart, from here on, for sizes counted from here."""
+        start = self.size
+        for size, frontier in stretch.known.items():
+            if size:
+                self.known[start + size] = self._growing.copy()
+                self.known[start + size].join(frontier)
+        self._growing.join(stretch._growing)
+
+    def part(self, start: int, end: int) -> Roots:
+        """An empty one for the leaves from `start` up to `end` alone, which `join` takes back."""
+        wanted = self._wanted[bisect_right(self._wanted, start) : bisect_right(self._wanted, end)]
+        return Roots(size - start for size in wanted)
 
     @property
     def size(self) -> int:
@@ -113,11 +127,11 @@ def check_notes(notes: Sequence[tuple[int, str]], roots: Roots, epochs: Epochs, 
         else:
             good = size
     if not notes:
-        return Check("checkpoints", None, "none is kept, so only the tree's own state shows where the log ends")
-    said = f"all {len(notes)} are of this log; the last covers {good} of {roots.size} events"
+        return Check("checkpoints", None, "none is there, so only the tree's own state shows where the log ends")
     if given_up and not faults.count:
         return Check("checkpoints", None, f"{len(notes) - len(given_up)} of {len(notes)} hold; {'; '.join(given_up)}")
-    return faults.check(said)
+    covered = f"the last covers {good:,} of {count(roots.size, 'event')}"
+    return faults.check(f"{count(len(notes), 'checkpoint')} of this log; {covered}")
 
 
 def check_signatures(
@@ -130,9 +144,9 @@ def check_signatures(
 ) -> Check:
     """Whether each kept checkpoint is of this log and its epoch, signed by a key that counted at its size."""
     if not notes:
-        return Check("signatures", None, "no checkpoint is kept")
+        return Check("signatures", None, "none: no checkpoint is there")
     if not keys:
-        return Check("signatures", None, "not checked: no key was given, so no key is trusted")
+        return Check("signatures", None, "not checked: no key was given to check them with")
     for size, note in notes:
         allowed = trust.keys_at(size)
         try:
@@ -144,7 +158,7 @@ def check_signatures(
             faults.beside(
                 f"the checkpoint of size {size} is not to be believed ({exc}{_retired(note, trust, allowed)})"
             )
-    return faults.check(f"all {len(notes)} checkpoints are signed by {', '.join(sorted({key.name for key in keys}))}")
+    return faults.check(f"{count(len(notes), 'checkpoint')}, signed by {', '.join(sorted({key.name for key in keys}))}")
 
 
 def _retired(note: str, trust: Trust, allowed: Sequence[VerifierKey]) -> str:

@@ -58,6 +58,9 @@ class EventScan:
         self.backwards: int | None = None
         """The first position recorded earlier than the one before it: a hint, since clocks may be set back."""
         self._recorded_at = ""
+        self._entered: dict[str, tuple[int, str | None]] | None = None
+        self._first = 0
+        self._began_at = ""
         self._lost: list[tuple[int, int]] = []
         self._holes: list[tuple[str, int, int]] = []
 
@@ -74,14 +77,14 @@ class EventScan:
         """Check events; returns their leaf hashes. All that is usual is settled here, the rest in `_look_closely`."""
         leaves: list[bytes] = []
         lasts, tenant, loads, dumps, form = self._lasts, self._tenant, orjson.loads, orjson.dumps, _SORTED
-        new, last_of = _NEW, lasts.get
+        last_of, enter = lasts.get, self._enter
         at, recorded_at, payloads = self.at, self._recorded_at, 0
         for row in rows:
             position, stream, version, id_, kind, header, salt, payload = row
             try:
                 leaf = sha256(b"\x00" + header).digest()
                 head = loads(header)
-                last = last_of(stream, new)
+                last = last_of(stream) or enter(stream, head)
                 about = head.get("payload")
                 good = (
                     position == at
@@ -123,6 +126,49 @@ class EventScan:
         self.events += len(leaves)
         self.payloads += payloads
         return leaves
+
+    # -- a stretch of the log by itself ---------------------------------------------------------------------------
+
+    def begin_at(self, position: int) -> None:
+        """Take a stretch of the log alone, from this position on. How its streams came so far, `join` will settle."""
+        self.at = self._first = position
+        self._entered = {}
+
+    def _enter(self, stream: str, head: dict[str, Any]) -> tuple[int, str | None, int, tuple[int, int] | None]:
+        """The end of a stream that is met for the first time: none, or what its first event in the stretch holds."""
+        if self._entered is None:
+            return _NEW
+        if not self._entered:
+            self._began_at = head["recorded_at"]
+        self._entered[stream] = head["version"], head.get("prev")
+        self._lasts[stream] = last = (head["version"], head.get("prev"), -1, None)
+        return last
+
+    def join(self, stretch: EventScan) -> bool:
+        """Go on with what was found of the stretch that comes next.
+
+        False when anything in it or at the seam is not as it should be; only taking its events then says what.
+        """
+        entered = stretch._entered or {}
+        if (
+            stretch._first != self.at
+            or any(faults.count for faults in stretch.faults())
+            or any(last[3] is not None for last in stretch._lasts.values())
+            or any(self._lasts.get(stream, _NEW)[:2] != link for stream, link in entered.items())
+        ):
+            return False
+        if self.backwards is None:
+            self.backwards = stretch._first if stretch._began_at < self._recorded_at else stretch.backwards
+        self._recorded_at = stretch._recorded_at
+        self._lasts |= stretch._lasts
+        self.at = stretch.at
+        self.events += stretch.events
+        self.payloads += stretch.payloads
+        return True
+
+    def faults(self) -> tuple[Faults, ...]:
+        """What is wrong with the events, by check."""
+        return self.positions, self.headers, self.columns, self.streams, self.chains, self.payload_faults
 
     # -- one event that is not as usual --------------------------------------------------------------------------
 

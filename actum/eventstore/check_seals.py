@@ -30,7 +30,7 @@ from actum.eventstore.verification import Check, Faults
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-__all__ = ["Seals", "Trusted"]
+__all__ = ["Seals", "Trusted", "latest_in"]
 
 _SKEW_US = 60_000_000  # clocks of a log and of an authority that differ by less than this prove nothing
 
@@ -63,7 +63,7 @@ class Seals:
     stamped: list[RecordedEvent] = field(default_factory=list)
     found_manifests: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     latest: list[tuple[int, str]] = field(default_factory=list)
-    """(position, recorded time) of each event recorded later than all before it."""
+    """(first position, latest recorded time) of each page that holds an event recorded later than all before it."""
 
     @classmethod
     def read(cls, store: EventStore, size: int, trusted: Trusted) -> Seals:
@@ -102,15 +102,14 @@ class Seals:
 
     def take(self, rows: Sequence[RawEvent]) -> None:
         """Note when events were recorded; only needed when there are time stamps to hold that against."""
-        if not self.stamped:
-            return
-        for row in rows:
-            if isinstance(row.header, bytes):
-                # The last such key is the header's own: facts come before it, and no text after it holds a bare quote.
-                at = row.header.rfind(b'"recorded_at":"') + 15
-                recorded = row.header[at : at + 27].decode("ascii", "replace")
-                if not self.latest or recorded > self.latest[-1][1]:
-                    self.latest.append((row.position, recorded))
+        if self.stamped and rows:
+            self.note([(rows[0].position, latest_in(rows))])
+
+    def note(self, pages: Iterable[tuple[int, str]]) -> None:
+        """Note the latest recorded time of each page, by the position of its first event."""
+        for first, latest in pages:
+            if not self.latest or latest > self.latest[-1][1]:
+                self.latest.append((first, latest))
 
     # -- afterwards -----------------------------------------------------------------------------------------------
 
@@ -270,7 +269,7 @@ class Seals:
         )
         return faults.check(said)
 
-    def check_stamps(self, faults: Faults) -> Check | None:
+    def check_stamps(self, store: EventStore, faults: Faults) -> Check | None:
         """Whether every time stamp is right, and nothing it covers was recorded after it."""
         if not self.stamped:
             return None
@@ -288,7 +287,7 @@ class Seals:
                 continue
             size = event.facts["size"]
             said = f"the last says that {size} events were there at {to_text(stamp.at_us)} ({stamp.authority})"
-            late = self._recorded_after(stamp.at_us + stamp.accuracy_us + _SKEW_US, size)
+            late = self._recorded_after(store, stamp.at_us + stamp.accuracy_us + _SKEW_US, size)
             if late is not None:
                 position, recorded = late
                 reason = (
@@ -298,10 +297,15 @@ class Seals:
                 faults.at(position, None, None, reason)
         return faults.check(f"{len(self.stamped)} are right; {said}")
 
-    def _recorded_after(self, at_us: int, size: int) -> tuple[int, str] | None:
+    def _recorded_after(self, store: EventStore, at_us: int, size: int) -> tuple[int, str] | None:
+        """Position and time of the first event recorded after this, among the first `size`: in its page, read again."""
         limit = to_text(at_us)
         i = bisect_right(self.latest, limit, key=lambda entry: entry[1])
-        return self.latest[i] if i < len(self.latest) and self.latest[i][0] < size else None
+        if i == len(self.latest) or self.latest[i][0] >= size:
+            return None
+        later = ((row.position, _recorded_at(row)) for row in store.read_raw(self.latest[i][0] - 1))
+        found = next((event for event in later if event[1] > limit), None)
+        return found if found is not None and found[0] < size else None
 
     def check_manifests(self, faults: Faults) -> Check | None:
         """Whether the ends of all streams were where the log said they were."""
@@ -322,6 +326,19 @@ class Seals:
         return faults.check(
             f"{len(self.manifests)} times, last {last['streams']} streams at size {last['size']}, and each ended there"
         )
+
+
+def latest_in(rows: Sequence[RawEvent]) -> str:
+    """The latest time that an event of these says it was recorded at."""
+    return max(map(_recorded_at, rows), default="")
+
+
+def _recorded_at(row: RawEvent) -> str:
+    if not isinstance(row.header, bytes):
+        return ""
+    # The last such key is the header's own: facts come before it, and no text after it holds a bare quote.
+    at = row.header.rfind(b'"recorded_at":"') + 15
+    return row.header[at : at + 27].decode("ascii", "replace")
 
 
 def _has_others(note: str, keys: Sequence[VerifierKey]) -> bool:

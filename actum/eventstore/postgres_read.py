@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, Final
 
 from actum.errors import StoreRefused
@@ -52,6 +54,16 @@ _HEADS = (
 )
 _PAGE = 1_000
 _POLL_S = (0.002, 0.02)  # how late another process's commit may be seen: at first, and when nothing happens
+
+
+@contextmanager
+def _reading(address: Address, tenant: str, tenant_no: int) -> Iterator[PostgresReader]:
+    reader = PostgresReader(address, tenant)
+    reader._tenant_no, reader._base = tenant_no, tenant_no << 40
+    try:
+        yield reader
+    finally:
+        reader._drop_idle()
 
 
 class PostgresReader:
@@ -208,6 +220,10 @@ class PostgresReader:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     # -- connections ---------------------------------------------------------------------------------------------
+
+    def elsewhere(self) -> Callable[[], AbstractContextManager[PostgresReader]]:
+        """What opens this log for reading in another process; it can be sent there."""
+        return partial(_reading, self._address, self.tenant, self._tenant_no)
 
     def _pause_until(self, deadline: float, what: str) -> None:
         """Give the sequencer a moment; refuse when none has come in all the time there was."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +32,18 @@ _PAGE = 1_000
 _POLL_S = 0.05  # how late another process's commit may be seen by `wait`
 
 _Row = tuple[int, bytes, bytes | None, bytes | None]
+
+
+@contextmanager
+def _reading(
+    url: str, tenant: str, path: Path, read_only: bool, busy_s: float, tenant_no: int
+) -> Iterator[SQLiteReader]:
+    reader = SQLiteReader(url, tenant, path, read_only=read_only, busy_s=busy_s)
+    reader._tenant_no, reader._base = tenant_no, tenant_no << 40
+    try:
+        yield reader
+    finally:
+        reader._drop_idle()
 
 
 def _decode_anyhow(text: bytes) -> str:
@@ -177,6 +191,10 @@ class SQLiteReader:
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     # -- connections ---------------------------------------------------------------------------------------------
+
+    def elsewhere(self) -> Callable[[], AbstractContextManager[SQLiteReader]]:
+        """What opens this log for reading in another process; it can be sent there."""
+        return partial(_reading, self.url, self.tenant, self.path, self._read_only, self._busy_s, self._tenant_no)
 
     def _ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """All rows of one query. The connection is this query's alone; it goes back for the next one, of any thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Bad", "Check", "Faults", "Verdict", "Verification"]
+__all__ = ["Bad", "Check", "Faults", "Verdict", "Verification", "count"]
 
 Verdict = Literal["verified", "verified_with_gaps", "failed"]
 
@@ -83,3 +83,8 @@ class Faults:
             text = f"{where}: {self.first.reason}"
         more = f" (and {self.count - 1} more)" if self.count > 1 else ""
         return Check(self.name, False, text + more)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 event`, `1,200 events`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

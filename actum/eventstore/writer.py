@@ -1,12 +1,15 @@
 """The one writer thread of a store: takes everything that waits, commits it together, answers each caller.
 
-There is no timer: a lone append is committed at once, and while it is being committed others gather.
+A lone append is committed at once, and while it is being committed others gather. Callers who were just answered
+together mostly come again together: for a moment, short beside a commit, the next one waits for as many. Without that,
+groups of eight callers were found to go one and seven, one and seven, at twice the number of commits.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
@@ -33,6 +36,8 @@ _Item = tuple[Batch, int, Callable[[Answer], None]]
 
 GROUP_EVENTS = 2_000
 """Events in one commit at the most: keeps a commit, and the wait of the next caller, short."""
+_PATIENCE = 0.25
+"""How long to wait for callers who may come again, as a part of what the last commit took."""
 
 
 class GroupWriter:
@@ -84,10 +89,12 @@ class GroupWriter:
     def _run(self) -> None:
         get, get_nowait = self._queue.get, self._queue.get_nowait
         ended = False
+        wanted, patience_s = 1, 0.0
         while not ended:
             item = get()
             group: list[_Item] = []
             events = 0
+            until = 0.0
             while item is not None:
                 group.append(item)
                 events += item[1]
@@ -96,10 +103,20 @@ class GroupWriter:
                 try:
                     item = get_nowait()
                 except Empty:
-                    break
+                    if len(group) >= wanted:
+                        break
+                    now = time.perf_counter()
+                    until = until or now + patience_s
+                    try:
+                        item = get(timeout=max(until - now, 0))
+                    except Empty:
+                        break
             ended = item is None
             if group:
+                begin = time.perf_counter()
                 self._answer(group)
+                patience_s = (time.perf_counter() - begin) * _PATIENCE
+                wanted = len(group) + self._queue.qsize()
 
     def _answer(self, group: list[_Item]) -> None:
         answers: Sequence[Answer | Later]

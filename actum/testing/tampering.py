@@ -13,6 +13,7 @@ from actum.events import leaf_hash
 from actum.events.merkle import Frontier
 from actum.eventstore import open_store
 from actum.eventstore.check import check_store
+from actum.eventstore.check_workers import Workers
 from actum.eventstore.verification import Verification
 
 __all__ = ["Tampered"]
@@ -21,7 +22,8 @@ __all__ = ["Tampered"]
 class Tampered:
     """A store's file under raw SQL, with the triggers out of the way."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, workers: Workers | None = None) -> None:
+        self._workers = workers
         self.url = f"sqlite:///{path}"
         self._con = sqlite3.connect(path)
         for (name,) in self._con.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
@@ -68,7 +70,7 @@ class Tampered:
         self._con.close()
         store = open_store(self.url + "?mode=ro")
         try:
-            return check_store(store, **options)
+            return check_store(store, **{"workers": self._workers} | options)
         finally:
             store.close()
 

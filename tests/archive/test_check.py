@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from actum.archive import archive_log, check_archive
+from actum.archive import archive_log, check_archive, with_archive
 from actum.archive.places import Folder
 from actum.events.checkpoint import SigningKey
 from actum.eventstore import EventStore
+from actum.eventstore.check import check_store
+from actum.eventstore.check_workers import Workers
+from actum.eventstore.verification import Bad, Verification
 from actum.testing.builders import KEY
 
 from .conftest import SEGMENT
@@ -174,3 +178,39 @@ def test_a_root_that_the_log_did_not_record_is_found(log: EventStore, folder: Fo
 def test_an_empty_archive_proves_nothing(tmp_path: Path) -> None:
     """A wrong path must not look like a good archive."""
     assert failed(Folder(tmp_path / "nowhere")) == {"segments": "event 0: there is no segment here"}
+
+
+def test_several_processes_say_the_same(log: EventStore, folder: Folder) -> None:
+    """Segments checked by others, good or damaged in any of their ways: the answer is the same."""
+    with Workers(2) as workers:
+
+        def both() -> tuple[Verification, Verification]:
+            alone, together = (check_archive(folder, "default", KEYS, store=log, workers=w) for w in (None, workers))
+            return alone, together
+
+        alone, together = both()
+        assert (alone, alone.verdict) == (together, "verified")
+        change(folder.path / "000000000008.parquet", 5, "header", lambda h: h.replace('"success"', '"failure"'))
+        change(folder.path / "000000000000.payloads.parquet", 1, "data", lambda _: b'{"n":7}')
+        alone, together = both()
+        assert (alone, alone.verdict) == (together, "failed")
+        stranger = [SigningKey.generate("actum/default", seed=bytes(32)).verifier()]
+        alone, together = (check_archive(folder, "default", stranger, workers=w) for w in (None, workers))
+        assert alone == together
+        assert [check.name for check in alone.checks if check.ok is False] == ["signatures"]
+
+
+def test_one_report_of_log_and_archive(log: EventStore, folder: Folder) -> None:
+    """The archive's checks stand beside the log's; the first wrong event of both is the one that is named."""
+    good, archived = check_store(log), check_archive(folder, "default", KEYS)
+    one = with_archive(good, archived)
+    assert (one.verdict, one.events, one.root) == ("verified", good.events, good.root)
+    assert [check.name for check in one.checks[-5:]] == [f"archive: {check.name}" for check in archived.checks]
+
+    change(folder.path / "000000000008.parquet", 2, "stream", str.upper)
+    wrong = with_archive(good, check_archive(folder, "default", KEYS))
+    assert wrong.verdict == "failed"
+    assert wrong.first_bad is not None
+    assert wrong.first_bad.position == 10
+    earlier = replace(good, verdict="failed", first_bad=Bad(3, "s/0", 1, "it was changed"))
+    assert with_archive(earlier, check_archive(folder, "default", KEYS)).first_bad == earlier.first_bad

@@ -54,6 +54,28 @@ def test_an_auditor_needs_the_files_and_the_key_alone(actum: Shell) -> None:
     assert "000000000008.parquet" in altered.out
 
 
+def test_the_log_and_its_archive_are_proved_in_one_report(actum: Shell) -> None:
+    """`verify --archive` says both, with one process or several; exit code 1 when either is wrong."""
+    fill(actum)
+    actum("archive", "run", "there", "--segment", "8")
+    reports = [actum("verify", "--archive", "there", "--jobs", jobs, "--json") for jobs in ("1", "2")]
+    assert [report.code for report in reports] == [0, 0], reports[0].err
+    assert reports[0].out == reports[1].out
+    names = [check["name"] for check in reports[0].json()["checks"]]
+    assert {"tree", "projections", "archive: headers", "archive: recorded"} <= set(names)
+
+    file = actum.folder / "there" / "000000000008.parquet"
+    raw = bytearray(file.read_bytes())
+    raw[60] ^= 1
+    file.write_bytes(raw)
+    altered = actum("verify", "--archive", "there")
+    assert altered.code == 1
+    assert "wrong: archive: headers" in altered.out
+    assert "first wrong event: position 8" in altered.out
+    assert actum("verify", "--archive", "nowhere").code == 1
+    assert actum("verify", "--jobs", "0").code == 2
+
+
 def test_wrong_use_is_said_and_makes_nothing(actum: Shell) -> None:
     """No log, no power of two, no query, no archive: exit code 2 and one sentence."""
     assert "there is no store" in actum("archive", "run", "there").err

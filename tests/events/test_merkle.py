@@ -161,6 +161,33 @@ def test_a_copy_grows_on_its_own() -> None:
     assert frontier.to_bytes() == before
 
 
+@forall(st.integers(0, 6), st.integers(0, 5), st.integers(0, 64))
+def test_trees_grown_apart_join(level: int, whole: int, more: int) -> None:
+    """Leaves hashed by somebody else from a multiple of 2^k on, up to 2^k of them, join to the tree of all."""
+    start, count = whole << level, min(more, 1 << level)
+    leaves = leaves_of(start + count)
+    left, right = Frontier(), Frontier()
+    left.extend(leaves[:start])
+    right.extend(leaves[start:])
+
+    left.join(right)
+    assert (left.size, left.root()) == (len(leaves), mth(leaves))
+    left.extend(leaves_of(3))
+    assert left.root() == mth(leaves + leaves_of(3))
+
+
+@pytest.mark.parametrize(("start", "count"), [(1, 2), (3, 2), (4, 9), (6, 4)])
+def test_trees_that_begin_elsewhere_do_not_join(start: int, count: int) -> None:
+    """Subtrees that are none of this tree's are refused, and the tree is as it was."""
+    left, right = Frontier(), Frontier()
+    left.extend(leaves_of(start))
+    right.extend(leaves_of(count))
+    before = left.to_bytes()
+    with pytest.raises(ValueError, match="do not join on"):
+        left.join(right)
+    assert left.to_bytes() == before
+
+
 @pytest.mark.parametrize("count", [1, 3, 100])
 def test_a_wrong_leaf_leaves_the_tree_as_it_was(count: int) -> None:
     """One leaf that is no hash, however many good ones stand before it, and nothing is added."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, current_thread
+from time import sleep
 
 import pytest
 
@@ -47,6 +48,30 @@ def test_what_waits_is_committed_together_in_order() -> None:
     assert [one for group in commits.groups for one in group] == given
     assert len(commits.groups) <= 2
     assert commits.threads == {"actum-writer test"}
+
+
+def test_who_was_answered_together_is_waited_for() -> None:
+    """After a group of two one of them comes again: the other, who comes a moment later, is in the same commit."""
+    groups: list[int] = []
+
+    def slow(batches: list[Batch]) -> list[Answer]:
+        groups.append(len(batches))
+        sleep(0.4)  # the moment is a quarter of it
+        return [Appended(0, 0, {}) for _ in batches]
+
+    writer = GroupWriter("test", slow)
+    answered = [Event(), Event(), Event()]
+    for i in range(3):
+        writer.append_soon(batch(i), lambda _, i=i: answered[i].set())  # type: ignore[misc]
+    for one in answered:
+        assert one.wait(10)
+    writer.append_soon(batch(1), lambda _: None)
+    while writer._queue.qsize():  # until the writer has it, and nothing else
+        pass
+    writer.append_soon(batch(2), lambda _: None)
+    writer.close()
+
+    assert groups[-1] == 2
 
 
 def test_a_group_is_bounded() -> None:
