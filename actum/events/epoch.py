@@ -121,6 +121,10 @@ class Epochs(NamedTuple):
         """The one that is in force."""
         return len(self.later) + 1
 
+    def has(self, origin: str) -> bool:
+        """Whether this is the log's origin in one of its epochs."""
+        return origin == self.log or any(epoch.origin == origin for epoch in self.later)
+
     def origin_at(self, size: int) -> str:
         """The origin of a checkpoint of this size. The one that covers an epoch's event is the first of its origin."""
         return next((epoch.origin for epoch in reversed(self.later) if epoch.position < size), self.log)
@@ -144,7 +148,7 @@ def follow_epochs(log: str, found: Iterable[Epoch], trust: Trust | None) -> tupl
         number = epochs.number + 1
         if (epoch.number, epoch.origin) != (number, epoch_origin(log, number)):
             reason = f"it begins epoch {epoch.number} as {epoch.origin!r}; next would be {epoch_origin(log, number)!r}"
-        elif epoch.abandoned.origin not in {log, *(before.origin for before in epochs.later)}:
+        elif not epochs.has(epoch.abandoned.origin):
             reason = f"it abandons a checkpoint of {epoch.abandoned.origin!r}, which is no origin of this log"
         elif trust is not None and epoch.key not in trust.keys_at(epoch.position):
             reason = f"{epoch.key.name}+{epoch.key.id.hex()}, which signed it, was not in force"

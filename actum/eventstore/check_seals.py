@@ -254,7 +254,7 @@ class Seals:
                 faults.beside(f"checkpoint of size {size}: {exc}")
                 continue
             known = roots.known.get(checkpoint.size)
-            ours = checkpoint.origin == self.epochs.origin_at(checkpoint.size)
+            ours = self.epochs.has(checkpoint.origin) and roots.lost(checkpoint, self.epochs) is None
             if found and ours and (known is None or known.root() != checkpoint.root):
                 names = ", ".join(cosignature.by.name for cosignature in found)
                 faults.beside(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from threading import Thread
+from threading import Event, Thread
 from urllib.parse import urlsplit
 
 from actum.errors import StoreRefused, StoreUnavailable
@@ -69,6 +69,7 @@ print(seen, skipped, digest.hexdigest(), flush=True)
 """
 
 _LARGEST = 12
+_PATIENCE_S = 120
 
 
 def names_of(writer: str, i: int) -> list[str]:
@@ -105,19 +106,21 @@ class _Writer:
         self._begin()
 
     def _begin(self) -> None:
+        self.heard = Event()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WRITE, self._url, self.name, str(self.answered + 1)],
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._listener = Thread(target=self._listen, args=(self._process,))
+        self._listener = Thread(target=self._listen, args=(self._process, self.heard))
         self._listener.start()
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
+    def _listen(self, process: subprocess.Popen[str], heard: Event) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             if line.endswith("\n"):  # the last one may be cut
                 self.answered = int(line)
+                heard.set()
 
     @property
     def pid(self) -> int:
@@ -153,10 +156,11 @@ def chaos(
 ) -> Findings:
     """Let all hell loose on the empty store at this URL until so many events are answered, or so long; then look.
 
+    It begins when every writer has had an answer, and a process that was replaced is killed only after it had one.
     Before each kill it waits between the two times of `pause_s`. Of ten kills five are of any writer's process, two of
     the one that gives the positions, and three of three server connections each.
     """
-    chance, found, begun = random.Random(seed), Findings(), time.monotonic()
+    chance, found = random.Random(seed), Findings()
     options = "&" if "?" in url else "?"
     rushed, database = f"{url}{options}lease=0.3&busy_timeout=5", urlsplit(url).path[1:]
     watching = [
@@ -170,6 +174,9 @@ def chaos(
     ]
     crowd = [_Writer(rushed, f"w{i}") for i in range(writers)]
     try:
+        for writer in crowd:
+            assert writer.heard.wait(_PATIENCE_S), "a writer does not begin"
+        begun = time.monotonic()
         while True:
             time.sleep(chance.uniform(*pause_s))
             answered = sum(writer.events() for writer in crowd)
@@ -180,11 +187,11 @@ def chaos(
                 break
             what = chance.random()
             if what < 0.7:
-                victim = chance.choice(crowd)
-                if what < 0.2:
-                    victim = next((writer for writer in crowd if writer.pid == _sequencer(url)), victim)
-                victim.replace()
-                found.writers_killed += 1
+                ready = [writer for writer in crowd if writer.heard.is_set()]  # the others have nothing to lose yet
+                first = [writer for writer in ready if what < 0.2 and writer.pid == _sequencer(url)]
+                if ready:
+                    (first or [chance.choice(ready)])[0].replace()
+                    found.writers_killed += 1
             else:
                 ask(
                     url,

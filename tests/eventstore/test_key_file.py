@@ -9,12 +9,11 @@ import pytest
 
 from actum.errors import BadInput, StoreRefused
 from actum.events.checkpoint import SigningKey
-from actum.eventstore import key_file
+from actum.eventstore import EventStore, key_file
 from actum.eventstore.check import check_store
 from actum.eventstore.key_file import KeyPlace, current_key, rotate
-from actum.eventstore.memory import MemoryStore
 from actum.eventstore.sealing import seal_log
-from actum.testing.builders import batch
+from actum.testing.fresh import FreshLogs
 
 
 @pytest.fixture
@@ -22,15 +21,13 @@ def place(tmp_path: Path) -> KeyPlace:
     return KeyPlace(tmp_path / "key", tmp_path / "vkey")
 
 
-def log() -> MemoryStore:
-    store = MemoryStore()
-    store.append(batch("a", "b"))
-    return store
+@pytest.fixture
+def store(logs: FreshLogs) -> EventStore:
+    return logs.of(2)
 
 
-def test_a_key_is_made_once(place: KeyPlace) -> None:
+def test_a_key_is_made_once(place: KeyPlace, store: EventStore) -> None:
     """The first use makes it, for its owner only, and its public half beside it; every other finds it."""
-    store = log()
     key = current_key(place, store)
 
     assert current_key(place, store) == key
@@ -38,9 +35,8 @@ def test_a_key_is_made_once(place: KeyPlace) -> None:
     assert place.public.read_text() == key.verifier().to_text() + "\n"
 
 
-def test_a_rotation_leaves_one_secret(place: KeyPlace) -> None:
+def test_a_rotation_leaves_one_secret(place: KeyPlace, store: EventStore) -> None:
     """After it the new key signs, the old secret is gone, and the public half to pin is still the first."""
-    store = log()
     first = current_key(place, store)
     seal_log(store, first)
     old, new = rotate(place, store)
@@ -53,9 +49,10 @@ def test_a_rotation_leaves_one_secret(place: KeyPlace) -> None:
 
 
 @pytest.mark.parametrize("landed", [False, True], ids=["before the event", "after the event"])
-def test_a_crash_in_a_rotation_is_made_good(place: KeyPlace, landed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_in_a_rotation_is_made_good(
+    place: KeyPlace, store: EventStore, landed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed before the log has the event the old key stays; after it, the new one is taken by the next use."""
-    store = log()
     first = current_key(place, store)
     real = key_file.record_rotation
 
@@ -77,9 +74,8 @@ def test_a_crash_in_a_rotation_is_made_good(place: KeyPlace, landed: bool, monke
     assert [one.name for one in check_store(store, keys=[first.verifier()]).checks if one.ok is False] == []
 
 
-def test_a_key_that_cannot_be_read_is_named(place: KeyPlace) -> None:
+def test_a_key_that_cannot_be_read_is_named(place: KeyPlace, store: EventStore) -> None:
     """A folder in its place, and a next key of another log, are refused by name, and nothing is rotated."""
-    store = log()
     current_key(place, store)
     place.coming.write_text(SigningKey.generate("actum/other", seed=bytes(32)).to_text())
     with pytest.raises(BadInput, match="is a key for 'actum/other'"):

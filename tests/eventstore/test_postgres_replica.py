@@ -25,6 +25,8 @@ from actum.testing.clock import ManualClock
 from actum.testing.postgres import ask, session
 from actum.testing.postgres_server import Server, find_programs
 
+pytestmark = pytest.mark.slow  # two servers are made for each
+
 VKEY = KEY.verifier()
 
 

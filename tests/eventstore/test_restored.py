@@ -26,6 +26,7 @@ from actum.eventstore.verification import Check, Verification
 from actum.testing.builders import KEY, signed
 from actum.testing.clock import ManualClock
 from actum.testing.fresh import FreshLogs, add
+from actum.testing.witness import Witness
 
 VKEY = KEY.verifier()
 THIEF = SigningKey.generate(KEY.name, seed=bytes(range(1, 33)))
@@ -119,6 +120,22 @@ def test_an_auditors_checkpoint_holds_or_is_named_as_lost(logs: FreshLogs) -> No
         assert line(found, "signatures").ok
 
 
+@pytest.mark.parametrize("after", [0, 9])
+def test_a_witness_of_the_lost_part_is_no_liar(logs: FreshLogs, after: int) -> None:
+    """Its line on a lost checkpoint is right and of a log that is gone; on one that never was, it is a finding."""
+    witness = Witness("witness.example/w1", bytes(32))
+    lost = Lost(logs, after)
+    lost.begin()
+    trusted = Trusted(keys=[VKEY], witnesses=[witness.key])
+    for note, verdict in (
+        (lost.notes[9], "verified_with_gaps"),
+        (sign(Checkpoint(KEY.name, 4, bytes(32)), KEY), "failed"),
+    ):
+        seen = witness.cosign(note, 1_795_262_400)
+        found = check_store(lost.backup, keys=[VKEY], outside=[seen], trusted=trusted)
+        assert (found.verdict, line(found, "witnesses").ok) == (verdict, verdict != "failed"), found
+
+
 def test_a_new_epoch_hides_no_rewrite(logs: FreshLogs) -> None:
     """Below the agreed size, above the abandoned one, and beside it, a checkpoint that does not hold still fails."""
     lost = Lost(logs)
@@ -205,9 +222,7 @@ def test_a_second_loss_begins_a_third_epoch(tmp_path: Path) -> None:
     logs.close()
 
 
-def test_killed_after_the_event_the_next_sealer_finishes(logs: FreshLogs) -> None:
-    """The event alone is enough: whoever seals next signs under the new origin; asking again changes nothing."""
-    lost = Lost(logs)
+def killed_after_the_event(lost: Lost) -> None:
     real = lost.kept.advance
 
     def dies(before: str | None, note: str) -> None:
@@ -217,6 +232,12 @@ def test_killed_after_the_event_the_next_sealer_finishes(logs: FreshLogs) -> Non
     lost.kept.advance = dies  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         lost.begin()
+
+
+def test_killed_after_the_event_the_next_sealer_finishes(logs: FreshLogs) -> None:
+    """The event alone is enough: whoever seals next signs under the new origin; asking again changes nothing."""
+    lost = Lost(logs)
+    killed_after_the_event(lost)
     waiting = lost.check()
     assert waiting.verdict == "verified_with_gaps"
     assert "belongs to the lost epoch" in line(waiting, "kept checkpoint").detail
@@ -224,6 +245,30 @@ def test_killed_after_the_event_the_next_sealer_finishes(logs: FreshLogs) -> Non
     with pytest.raises(BadInput, match="nothing is lost"):
         lost.begin()
     assert lost.backup.head() == 6
+
+
+def test_an_epoch_counts_only_for_sizes_that_cover_its_event(logs: FreshLogs) -> None:
+    """A sealer that looked at the log just before the event was there must not sign that size: it is still a fork."""
+    lost = Lost(logs)
+    before = lost.backup.tree()
+    killed_after_the_event(lost)
+    lost.backup.tree = lambda: before  # type: ignore[method-assign]
+
+    with pytest.raises(LogForked):
+        Sealer(lost.backup, KEY, lost.kept).seal()
+    assert lost.kept.note == lost.notes[9]
+
+
+def test_a_lost_checkpoint_is_by_a_key_of_its_own_time(logs: FreshLogs) -> None:
+    """When the key is replaced after the loss, at a smaller size, the old key's lost checkpoints are still its own."""
+    new = SigningKey.generate(KEY.name, seed=bytes(32))
+    lost = Lost(logs)
+    lost.begin()
+    record_rotation(lost.backup, CLOCK, KEY, new)
+    Sealer(lost.backup, new, lost.kept).seal()
+
+    found = lost.check(lost.notes[9])
+    assert (found.verdict, line(found, "signatures").ok) == ("verified_with_gaps", True), found
 
 
 def test_a_log_that_lost_nothing_begins_nothing(logs: FreshLogs) -> None:
