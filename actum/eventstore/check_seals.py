@@ -356,7 +356,7 @@ def _given_up(epoch: Epoch) -> str:
     reason = f": {epoch.reason}" if epoch.reason else ""
     return (
         f"event {epoch.position} begins epoch {epoch.number}: {signed.size} events were signed, the log is what was "
-        f"signed only up to size {holds}, so up to {signed.size - holds} events are lost or are others{reason}"
+        f"signed only up to size {holds}, so up to {signed.size - holds} events are lost or replaced{reason}"
     )
 
 

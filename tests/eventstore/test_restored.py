@@ -96,7 +96,7 @@ def test_the_loss_is_never_silent(logs: FreshLogs, after: int) -> None:
         "epochs",
         None,
         f"event {5 + after} begins epoch 2: 9 events were signed, the log is what was signed only up to size 5, "
-        "so up to 4 events are lost or are others: the disk died",
+        "so up to 4 events are lost or replaced: the disk died",
     )
     assert line(found, "kept checkpoint").ok
     assert line(found, "signatures").ok
