@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from actum.errors import StoreDamaged, StoreError, StoreRefused, StoreUnavailable
 from actum.events import to_text
 from actum.events.merkle import Frontier
+from actum.eventstore.expected import names_in
 from actum.eventstore.postgres_answers import WaitingAnswers
 from actum.eventstore.postgres_connection import DatabaseError, bigints, is_lost, reason_of
-from actum.eventstore.postgres_group import Unplaced, names_in
+from actum.eventstore.postgres_group import Unplaced
 from actum.eventstore.postgres_join import Joined, join
 from actum.eventstore.postgres_lease import Lease
 from actum.eventstore.postgres_open import parse_url, prepare
