@@ -14,6 +14,7 @@ from actum.events import RecordedEvent, id_bytes, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, names_in, sort_out_conflict
 from actum.eventstore.group import Group, Head, IdTaken, Salts, frontier_of
+from actum.eventstore.lease_owners import LeaseOwners
 from actum.eventstore.mysql_connection import (
     Connection,
     DatabaseError,
@@ -28,6 +29,7 @@ from actum.eventstore.mysql_connection import (
     reason_of,
 )
 from actum.eventstore.mysql_open import parse_url, prepare
+from actum.eventstore.mysql_owners import WorkerLeases
 from actum.eventstore.mysql_read import MySQLReader
 from actum.eventstore.mysql_write import MovedOn, WriteLane, write_group
 from actum.eventstore.protocol import Appended, Batch
@@ -94,6 +96,10 @@ class MySQLStore(MySQLReader):
     def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
         self._writer.append_soon(batch, done)
 
+    def owners(self) -> LeaseOwners:
+        """Who is alive among the workers on this store."""
+        return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+
     def add_checkpoint(self, size: int, note: str) -> None:
         if self._closed:
             raise StoreRefused(self.url, "the store is closed; nothing was written")
@@ -153,7 +159,10 @@ class MySQLStore(MySQLReader):
             self._end = None  # what memory holds may be wrong now: read again next time
             lost = isinstance(exc, DatabaseError) and is_lost(exc, con)
             self._lane.undo()
-            raise self._failure(exc, committing=committing, lost=lost) from exc
+            meaning = self._failure(exc, committing=committing, lost=lost)
+            if meaning is exc:
+                raise
+            raise meaning from exc
         # From here on the events are durable; a crash before the lines below loses nothing but memory.
         self._heads.update(group.heads)
         self._frontier = frontier

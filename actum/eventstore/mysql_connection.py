@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import pymysql
-from pymysql.constants import CLIENT, ER
+from pymysql.constants import ER
 from pymysql.err import MySQLError
 
 from actum.errors import StoreRefused
@@ -55,7 +55,7 @@ def connect(url: str, parameters: Mapping[str, Any], busy_s: float, *, read_only
     """
     try:
         # Any in `parameters`: each of the driver's has its own type.
-        con = pymysql.connect(**parameters, charset="utf8mb4", autocommit=True, client_flag=CLIENT.MULTI_STATEMENTS)
+        con = pymysql.connect(**parameters, charset="utf8mb4", autocommit=True)
     except (DatabaseError, OSError) as exc:
         raise StoreRefused(url, f"cannot be reached: {reason_of(exc)}") from exc
     wait_s = max(math.ceil(busy_s), 1)
@@ -77,14 +77,14 @@ def close(con: Connection) -> None:
 def ask(con: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of a query with `%s` where the values go."""
     with con.cursor() as cursor:
-        cursor.execute(sql, tuple(values))
+        cursor.execute(sql, tuple(values) or None)
         return list(cursor.fetchall())
 
 
 def do(con: Connection, sql: str, values: Sequence[Any] = ()) -> int:
     """Execute a statement; returns how many rows it changed."""
     with con.cursor() as cursor:
-        return cursor.execute(sql, tuple(values))
+        return cursor.execute(sql, tuple(values) or None)
 
 
 def do_many(con: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -7,10 +7,9 @@ from typing import Any, Final, NamedTuple
 from actum.errors import BadInput, StoreRefused
 from actum.eventstore.mysql_connection import Connection, DatabaseError, ask, close, connect, reason_of
 from actum.eventstore.server_url import ServerUrl, parse_server_url
-from actum.migrations import HEAD, REVISIONS
-from actum.migrations.journal import JOURNAL
+from actum.migrations import HEAD, JOURNAL, REVISIONS
 
-__all__ = ["Address", "create_or_upgrade", "parse_url", "prepare", "revision_at", "revision_of"]
+__all__ = ["Address", "check_packets", "create_or_upgrade", "parse_url", "prepare", "revision_at", "revision_of"]
 
 _OURS: Final = {"mode": "rw", "busy_timeout": "5", "lease": "2"}
 _SECONDS: Final = ("connect_timeout", "read_timeout", "write_timeout")
@@ -106,8 +105,8 @@ def revision_at(url: str) -> str | None:
 def prepare(address: Address) -> None:
     """Make our tables when they are not there.
 
-    Raises `StoreRefused` when another program's tables are in their place, for a schema that is older (run
-    `actum db upgrade`) or newer than this program, and for a server that cannot take the largest events.
+    Raises `StoreRefused` when another program's tables are in their place, and for a schema that is older (run
+    `actum db upgrade`) or newer than this program.
     """
     found = revision_of(address)
     if found == BLANK:

@@ -40,8 +40,13 @@ class WriteLane:
 
     def connection(self) -> Connection:
         if self._con is None or not self._con.open:
-            self._con = self._address.connect()
-            check_packets(self._address, self._con)
+            con = self._address.connect()
+            try:
+                check_packets(self._address, con)
+            except BaseException:
+                close(con)
+                raise
+            self._con = con
         return self._con
 
     def undo(self) -> None:

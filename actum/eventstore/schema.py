@@ -43,7 +43,7 @@ def _text(length: int, key: int = 0) -> TypeEngine[str]:
 
 
 def _by_bytes(kept: TypeEngine[str], key: int = 0) -> TypeEngine[str]:
-    # By itself MySQL takes names that differ in case, or in spaces at the end, for the same.
+    """Text that MySQL compares byte by byte; by itself it takes names that differ in case or end in spaces for one."""
     for dialect, collation in (("mysql", "utf8mb4_0900_bin"), ("mariadb", "utf8mb4_nopad_bin")):
         kind = mysql.VARCHAR(key, collation=collation) if key else mysql.TEXT(collation=collation)
         kept = kept.with_variant(kind, dialect)

@@ -50,8 +50,10 @@ def parse_server_url(url: str, example: str, ours: Mapping[str, str], drivers: C
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as exc:
-        raise BadInput(f"{shown!r}: {exc}") from None
+    except ValueError:  # which may quote a part of the password
+        raise BadInput(
+            f"{shown!r}: the port must be a number up to 65535; in a password, / ? # @ are written %2F %3F %23 %40"
+        ) from None
     database = unquote(parts.path.removeprefix("/"))
     if not database or "/" in database:
         raise BadInput(f"{shown!r} names no database; write {example}")

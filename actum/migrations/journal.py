@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
 
-__all__ = ["JOURNAL", "end_journal", "keep_journal"]
+from actum.migrations import JOURNAL
 
-JOURNAL: Final = "actum_upgrade"
-"""The table of digests. It is there while an upgrade is under way, or was cut off."""
+__all__ = ["end_journal", "keep_journal"]
 
 _CHANGES_SCHEMA: Final = re.compile(r"\s*(CREATE|ALTER|DROP|RENAME)\b", re.IGNORECASE)
 _DONE_BEFORE: Final = frozenset({1050, 1051, 1060, 1061, 1091, 1359, 1360, 1826})
