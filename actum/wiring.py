@@ -212,6 +212,10 @@ def relay_ledger(settings: Settings) -> Ledger:
 
         parameters = {**parse_url(settings.store).parameters, "application_name": "actum relay"}
         engine = open_engine(URL.create("postgresql+psycopg"), parameters)
+    elif settings.store.startswith(("mysql://", "mariadb://")):
+        from actum.eventstore.mysql_open import parse_url as parse_mysql_url
+
+        engine = open_engine(URL.create("mysql+pymysql"), parse_mysql_url(settings.store).parameters)
     else:
         scheme = settings.store.partition(":")[0]
         raise BadInput(f"a store of kind {scheme!r} has no place for the marks of relays; name another with --store")

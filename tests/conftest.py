@@ -49,3 +49,32 @@ def postgres(postgres_url: str) -> str:
 
     wipe(postgres_url)
     return postgres_url
+
+
+@pytest.fixture(scope="session")
+def mysql_url() -> Iterator[str]:
+    """The URL of a MySQL store for this session, which tests share and wipe.
+
+    Without a server these tests are skipped, loudly; with `CI=true` that is a failure.
+    """
+    from actum.eventstore import open_store
+    from actum.testing.mysql import SERVER, database, server_is_there
+
+    problem = server_is_there()
+    if problem:
+        absent = f"MYSQL ABSENT: {problem}; set ACTUM_TEST_MYSQL to a server where databases can be made"
+        if os.environ.get("CI") == "true":
+            pytest.fail(absent)
+        pytest.skip(absent)
+    with database(SERVER) as url:
+        open_store(url).close()
+        yield url
+
+
+@pytest.fixture
+def mysql(mysql_url: str) -> str:
+    """The URL of an empty MySQL store."""
+    from actum.testing.mysql import wipe
+
+    wipe(mysql_url)
+    return mysql_url

@@ -10,8 +10,11 @@ import typer
 from actum.cli.options import Json, current
 from actum.cli.output import print_json, say
 from actum.errors import BadInput
+from actum.eventstore.server_url import without_password
 
 __all__ = ["register"]
+
+_MYSQL = ("mysql:", "mariadb:")
 
 
 def register(app: typer.Typer) -> None:
@@ -53,14 +56,22 @@ def check(json: Json = False) -> None:
     raise typer.Exit(0 if found == HEAD else 1)
 
 
-def grant(role: Annotated[str, typer.Argument(help="A role that exists in the database.")], json: Json = False) -> None:
-    """Let a role use a PostgreSQL store, and never change or delete an event, a position or a checkpoint."""
+def grant(
+    role: Annotated[str, typer.Argument(help="A role or user that exists there; on MySQL, user@host.")],
+    json: Json = False,
+) -> None:
+    """Let a role use a PostgreSQL or MySQL store, and never change or delete an event, a position or a checkpoint."""
     url = current().store
-    if not url.startswith("postgresql:"):
-        raise BadInput("only a PostgreSQL store has roles")
-    from actum.eventstore.postgres_roles import grant_use
+    if url.startswith("postgresql:"):
+        from actum.eventstore import postgres_roles
 
-    done = grant_use(url, role)
+        done = postgres_roles.grant_use(url, role)
+    elif url.startswith(_MYSQL):
+        from actum.eventstore import mysql_roles
+
+        done = mysql_roles.grant_use(url, role)
+    else:
+        raise BadInput("only a PostgreSQL or MySQL store has roles")
     if json:
         print_json({"role": role, "statements": done})
     else:
@@ -77,7 +88,12 @@ def _schema() -> _Schema:
         from actum.eventstore import postgres_open
 
         return _Schema(postgres_open.create_or_upgrade, postgres_open.revision_at)
-    raise BadInput(f"{url!r} has no schema: only a SQLite or PostgreSQL store has one")
+    if url.startswith(_MYSQL):
+        from actum.eventstore import mysql_open
+
+        return _Schema(mysql_open.create_or_upgrade, mysql_open.revision_at)
+    shown = without_password(url)
+    raise BadInput(f"{shown!r} has no schema: only a SQLite, PostgreSQL or MySQL store has one")
 
 
 def _found_in_file(url: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Final
 
 from sqlalchemy import (
     URL,
@@ -19,26 +20,32 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     create_engine,
     insert,
     make_url,
     select,
     update,
 )
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.schema import CreateTable
 
 from actum.errors import CursorMoved, TargetUnavailable
 from actum.eventstore.consumer import Mark
 
-__all__ = ["SqlCursors", "open_engine", "unavailable"]
+__all__ = ["NAME", "TEXT", "SqlCursors", "open_engine", "unavailable"]
+
+# By itself MySQL takes names that differ in case for the same. This collation is one that each of its kinds has.
+NAME: Final = String(256).with_variant(mysql.VARCHAR(256, collation="utf8mb4_bin"), "mysql", "mariadb")
+TEXT: Final = Text().with_variant(mysql.TEXT(collation="utf8mb4_bin"), "mysql", "mariadb")
 
 _metadata = MetaData()
 _cursors = Table(
     "actum_cursors",
     _metadata,
-    Column("tenant", String(256), primary_key=True),
-    Column("name", String(256), primary_key=True),
+    Column("tenant", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("event", String(36), nullable=False),
     Column("moved_us", BigInteger, nullable=False),
@@ -101,15 +108,16 @@ class SqlCursors:
         return None if row is None else Mark(row[0], row[1])
 
 
-def open_engine(url: str | URL, connect: Mapping[str, str] | None = None) -> Engine:
+def open_engine(url: str | URL, connect: Mapping[str, Any] | None = None) -> Engine:
     """An engine for cursors: a SQLite file is made when it is not there, and waits half a minute for its lock.
 
-    `connect` goes to the driver, for what the URL does not say.
+    `connect` goes to the driver, for what the URL does not say (Any: each has its own arguments).
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return create_engine(parsed, connect_args={"timeout": 30})
-    return create_engine(parsed, connect_args=dict(connect or {}), pool_pre_ping=True)
+    # MySQL by itself locks the gaps between rows: two consumers that make their first move at once would deadlock.
+    return create_engine(parsed, connect_args=dict(connect or {}), pool_pre_ping=True, isolation_level="READ COMMITTED")
 
 
 def make_table(engine: Engine, table: Table) -> None:

@@ -13,7 +13,7 @@ from actum.events.ids import id_bytes
 from actum.eventstore.protocol import ANY, EXISTS, Appended, Batch
 from actum.eventstore.views import check_row
 
-__all__ = ["answer_from", "check_batch", "check_expected", "same_event", "sort_out_conflict"]
+__all__ = ["answer_from", "check_batch", "check_expected", "names_in", "same_event", "sort_out_conflict"]
 
 
 def check_batch(batch: Batch) -> list[bytes]:
@@ -53,6 +53,17 @@ def _check_name(stream: str) -> None:
             f"stream name {stream!r:.600} is not of the form kind/name with at most 512 printable characters; "
             "nothing was written"
         )
+
+
+def names_in(batches: Sequence[Batch]) -> list[str]:
+    """The streams of these batches, as far as they are names at all."""
+    found: dict[str, None] = {}
+    for batch in batches:
+        for append in batch:
+            name = append[0]
+            if isinstance(name, str) and "\0" not in name and name.isprintable():
+                found[name] = None
+    return list(found)
 
 
 def check_expected(stream: str, expected: int, actual: int) -> None:

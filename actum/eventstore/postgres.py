@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING
 from actum.errors import StoreDamaged, StoreError, StoreRefused, StoreUnavailable
 from actum.events import to_text
 from actum.events.merkle import Frontier
+from actum.eventstore.expected import names_in
 from actum.eventstore.floor import Stretch
+from actum.eventstore.lease_owners import LeaseOwners
 from actum.eventstore.postgres_answers import WaitingAnswers
 from actum.eventstore.postgres_connection import Connection, DatabaseError, bigints, is_lost, reason_of
 from actum.eventstore.postgres_floor import begin_at, drop, put_back
-from actum.eventstore.postgres_group import Unplaced, names_in
+from actum.eventstore.postgres_group import Unplaced
 from actum.eventstore.postgres_join import Joined, join
 from actum.eventstore.postgres_lease import Lease
 from actum.eventstore.postgres_open import parse_url, prepare
-from actum.eventstore.postgres_owners import LeaseOwners
+from actum.eventstore.postgres_owners import WorkerLeases
 from actum.eventstore.postgres_patience import PatientWriter
 from actum.eventstore.postgres_read import PostgresReader
 from actum.eventstore.postgres_sequencer import Sequencer
@@ -126,7 +128,7 @@ class PostgresStore(PostgresReader):
 
     def owners(self) -> LeaseOwners:
         """Who is alive among the workers on this store."""
-        return LeaseOwners(self._address, self._tenant_no, self._ask)
+        return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
 
     def add_checkpoint(self, size: int, note: str) -> None:
         with self._aside() as con:

@@ -98,9 +98,10 @@ def pipeline(con: Connection) -> Iterator[None]:
             except DatabaseError as exc:
                 first = exc
     except DatabaseError as exc:
-        raise first or exc from None
+        first = first or exc
     if first is not None:
-        raise first
+        con.prepare_threshold = None  # psycopg takes a statement that was not done for one that was prepared
+        raise first from None
 
 
 def in_transaction(con: Connection) -> bool:

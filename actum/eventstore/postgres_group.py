@@ -14,7 +14,7 @@ from actum.eventstore.postgres_read import BATCH_BITS
 from actum.eventstore.protocol import Batch, ViewRow
 from actum.eventstore.views import VIEWS
 
-__all__ = ["Group", "Head", "Unplaced", "heads_of", "names_in", "write_views"]
+__all__ = ["Group", "Head", "Unplaced", "heads_of", "write_views"]
 
 Head = tuple[int, int, bytes | None]
 """A stream's number, its version, and the leaf hash of its last event. A stream's number is that of its first event."""
@@ -72,17 +72,6 @@ def heads_of(
         "SELECT name FROM streams WHERE tenant = %s AND name = ANY(%s)", (tenant_no, texts(missing))
     ).fetchall()
     return heads, {name for (name,) in held}, numbers
-
-
-def names_in(batches: Sequence[Batch]) -> list[str]:
-    """The streams of these batches, as far as they are names at all."""
-    found: dict[str, None] = {}
-    for batch in batches:
-        for append in batch:
-            name = append[0]
-            if isinstance(name, str) and "\0" not in name and name.isprintable():
-                found[name] = None
-    return list(found)
 
 
 class Group:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from actum.errors import BadInput, StoreRefused, StoreUnavailable, VersionConflict
-from actum.eventstore.expected import check_batch
+from actum.eventstore.expected import check_batch, names_in
 from actum.eventstore.postgres_connection import (
     Connection,
     DatabaseError,
@@ -19,7 +19,7 @@ from actum.eventstore.postgres_connection import (
     reason_of,
     savepoint,
 )
-from actum.eventstore.postgres_group import Group, heads_of, names_in
+from actum.eventstore.postgres_group import Group, heads_of
 from actum.eventstore.postgres_write import recorded_before
 from actum.eventstore.protocol import Batch
 

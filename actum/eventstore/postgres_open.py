@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from actum.errors import BadInput, StoreRefused, near_miss
+from actum.errors import BadInput, StoreRefused
 from actum.eventstore.postgres_connection import DatabaseError, connect, is_missing_table, reason_of
+from actum.eventstore.server_url import parse_server_url
 from actum.migrations import HEAD, REVISIONS
 
 __all__ = ["Address", "create_or_upgrade", "parse_url", "prepare", "revision_at", "revision_of"]
@@ -37,7 +36,6 @@ _LIBPQ: Final = (
     "tcp_user_timeout",
     "user",
 )
-_SECONDS: Final = re.compile(r"\d{1,6}(\.\d+)?", re.ASCII)
 
 
 class Address(NamedTuple):
@@ -60,39 +58,18 @@ def parse_url(url: str) -> Address:
     """`postgresql://user:password@host:port/database`, then our options and those of libpq."""
     if not url.startswith("postgresql://"):
         raise BadInput(f"{url!r} is not a PostgreSQL store; write postgresql://user@host/database")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        raise BadInput(f"{_without_password(url)!r}: {exc}") from None
-    shown = _without_password(url)
-    database = unquote(parts.path.removeprefix("/"))
-    if not database or "/" in database:
-        raise BadInput(f"{shown!r} names no database; write postgresql://user@host/database")
-    ours = dict(_OURS)
-    parameters = {"dbname": database, "connect_timeout": "10", "application_name": "actum"}
-    named = {"host": parts.hostname, "port": port and str(port), "user": parts.username, "password": parts.password}
-    parameters |= {name: unquote(value) for name, value in named.items() if value}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name in ours:
-            ours[name] = value
-        elif name in _LIBPQ:
-            parameters[name] = value
-        else:
-            raise BadInput(f"{shown!r}: unknown option {name!r}{near_miss(name, [*_OURS, *_LIBPQ])}")
-    if ours["mode"] not in ("rw", "ro"):
-        raise BadInput(f"{shown!r}: mode is rw or ro, not {ours['mode']!r}")
-    seconds = []
-    for name in ("busy_timeout", "lease", "answer_timeout"):
-        if not _SECONDS.fullmatch(ours[name]) or (name == "lease" and float(ours[name]) < 0.1):
-            raise BadInput(f"{shown!r}: {name} is a number of seconds, not {ours[name]!r}")
-        seconds.append(float(ours[name]))
-    return Address(shown, parameters, ours["mode"] == "ro", *seconds)
-
-
-def _without_password(url: str) -> str:
-    shown = re.sub(r"^(\w+://[^/?#]*?):[^/?#]*@", r"\1:***@", url)
-    return re.sub(r"([?&]password=)[^&#]*", r"\1***", shown)
+    parts = parse_server_url(url, "postgresql://user@host/database", _OURS, _LIBPQ)
+    named = {"host": parts.host, "port": parts.port, "user": parts.user, "password": parts.password}
+    parameters = {"dbname": parts.database, "connect_timeout": "10", "application_name": "actum"}
+    parameters |= {name: str(value) for name, value in named.items() if value} | parts.drivers
+    return Address(
+        parts.shown,
+        parameters,
+        parts.is_read_only(),
+        parts.seconds("busy_timeout"),
+        parts.seconds("lease", least=0.1),
+        parts.seconds("answer_timeout"),
+    )
 
 
 BLANK: Final = "blank"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from actum.errors import BadInput, StoreDamaged, StoreRefused, StoreUnavailable, VersionConflict
 from actum.events import RecordedEvent, id_bytes
 from actum.events.merkle import Frontier
-from actum.eventstore.expected import check_batch, sort_out_conflict
+from actum.eventstore.expected import check_batch, names_in, sort_out_conflict
 from actum.eventstore.postgres_connection import (
     Connection,
     DatabaseError,
@@ -27,7 +27,7 @@ from actum.eventstore.postgres_connection import (
     pipeline,
     reason_of,
 )
-from actum.eventstore.postgres_group import Group, Unplaced, heads_of, names_in
+from actum.eventstore.postgres_group import Group, Unplaced, heads_of
 from actum.eventstore.postgres_open import Address
 from actum.eventstore.postgres_read import BATCH_BITS
 from actum.eventstore.postgres_sequence import MOST, Fence, place, take

@@ -7,6 +7,7 @@ from typing import Final
 
 from actum.errors import BadInput, near_miss
 from actum.eventstore.protocol import EventStore
+from actum.eventstore.server_url import without_password
 
 __all__ = ["STORES", "open_store"]
 
@@ -33,12 +34,25 @@ def _postgresql(url: str, tenant: str) -> EventStore:
     return PostgresStore(url, tenant)
 
 
+def _mysql(url: str, tenant: str) -> EventStore:
+    try:
+        from actum.eventstore.mysql import MySQLStore
+    except ModuleNotFoundError as exc:
+        if exc.name != "pymysql":
+            raise
+        raise BadInput("a MySQL or MariaDB store needs PyMySQL: pip install 'actum[mysql]'") from None
+    return MySQLStore(url, tenant)
+
+
 STORES: Final[dict[str, Callable[[str, str], EventStore]]] = {
     "memory": _memory,
+    "mysql": _mysql,
     "postgresql": _postgresql,
     "sqlite": _sqlite,
 }
 """URL scheme → how to open it."""
+ALIASES: Final = {"mariadb": "mysql"}
+"""Other names of URL schemes."""
 
 
 def open_store(url: str, tenant: str = "default") -> EventStore:
@@ -48,10 +62,14 @@ def open_store(url: str, tenant: str = "default") -> EventStore:
     """
     scheme, colon, _ = url.partition("://")
     if not colon:
-        raise BadInput(f"{url!r} is not a store URL; write for example sqlite:///actum.db")
-    make = STORES.get(scheme)
+        raise BadInput(f"{without_password(url)!r} is not a store URL; write for example sqlite:///actum.db")
+    make = STORES.get(ALIASES.get(scheme, scheme))
     if make is None:
-        raise BadInput(f"{url!r}: no store of kind {scheme!r}{near_miss(scheme, STORES)}; known: {', '.join(STORES)}")
+        known = sorted([*STORES, *ALIASES])
+        raise BadInput(
+            f"{without_password(url)!r}: no store of kind {scheme!r}{near_miss(scheme, known)}; "
+            f"known: {', '.join(known)}"
+        )
     if not tenant or not tenant.isprintable() or len(tenant) > 256:
         raise BadInput(f"{tenant!r} is not a tenant's name: 1 to 256 printable characters")
     return make(url, tenant)

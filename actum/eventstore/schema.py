@@ -28,6 +28,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
 __all__ = ["NEVER_CHANGED", "OWNERS_ONLY", "metadata", "tables_for"]
@@ -36,8 +37,23 @@ metadata = MetaData()
 _Big = BigInteger().with_variant(Integer, "sqlite")  # SQLite's rowid alias must be spelled INTEGER
 
 
-def _text(length: int) -> TypeEngine[str]:
-    return String(length).with_variant(Text(), "postgresql")  # which needs no length, and would refuse what is longer
+def _text(length: int, key: int = 0) -> TypeEngine[str]:
+    """Text. PostgreSQL needs no length, and would refuse what is longer; MySQL needs one where it is in a `key`."""
+    return _by_bytes(String(length).with_variant(Text(), "postgresql"), key)
+
+
+def _by_bytes(kept: TypeEngine[str], key: int = 0) -> TypeEngine[str]:
+    """Text that MySQL compares byte by byte; by itself it takes names that differ in case or end in spaces for one."""
+    for dialect, collation in (("mysql", "utf8mb4_0900_bin"), ("mariadb", "utf8mb4_nopad_bin")):
+        kind = mysql.VARCHAR(key, collation=collation) if key else mysql.TEXT(collation=collation)
+        kept = kept.with_variant(kind, dialect)
+    return kept
+
+
+def _bytes(length: int = 0) -> TypeEngine[bytes]:
+    """Bytes; so many at most, where they are few."""
+    on_mysql = mysql.VARBINARY(length) if length else mysql.LONGBLOB()
+    return LargeBinary(length or None).with_variant(on_mysql, "mysql", "mariadb")
 
 
 def _refers(column: str, target: str) -> ForeignKeyConstraint:
@@ -50,16 +66,16 @@ tenants = Table(
     "tenants",
     metadata,
     Column("no", _Big, primary_key=True, autoincrement=False),
-    Column("name", _text(256), nullable=False, unique=True),
+    Column("name", _text(256, key=256), nullable=False, unique=True),
 )
 streams = Table(
     "streams",
     metadata,
     Column("no", _Big, primary_key=True, autoincrement=False),
     Column("tenant", _Big, nullable=False),
-    Column("name", _text(512), nullable=False),
+    Column("name", _text(512, key=512), nullable=False),
     Column("version", _Big, nullable=False),
-    Column("last_leaf", LargeBinary(32), nullable=False),
+    Column("last_leaf", _bytes(32), nullable=False),
     UniqueConstraint("tenant", "name", name="streams_by_name"),
     _refers("tenant", "tenants.no"),
 )
@@ -70,9 +86,9 @@ events = Table(
     Column("tenant", _Big, nullable=False),
     Column("stream", _Big, nullable=False),
     Column("version", _Big, nullable=False),
-    Column("id", LargeBinary(16), nullable=False),
+    Column("id", _bytes(16), nullable=False),
     Column("type", _text(64), nullable=False),
-    Column("header", LargeBinary, nullable=False),
+    Column("header", _bytes(), nullable=False),
     UniqueConstraint("stream", "version", name="events_by_stream"),
     UniqueConstraint("tenant", "id", name="events_by_id"),
     _refers("tenant", "tenants.no"),
@@ -82,8 +98,8 @@ payloads = Table(
     "payloads",
     metadata,
     Column("seq", _Big, primary_key=True, autoincrement=False),
-    Column("salt", LargeBinary(32), nullable=False),
-    Column("data", LargeBinary, nullable=False),
+    Column("salt", _bytes(32), nullable=False),
+    Column("data", _bytes(), nullable=False),
     _refers("seq", "events.seq"),
 )
 tree_state = Table(
@@ -91,7 +107,7 @@ tree_state = Table(
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
     Column("size", _Big, nullable=False),
-    Column("frontier", LargeBinary, nullable=False),
+    Column("frontier", _bytes(), nullable=False),
     CheckConstraint("size >= 0", name="tree_state_size"),
     _refers("tenant", "tenants.no"),
 )
@@ -100,7 +116,7 @@ checkpoints = Table(
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
     Column("size", _Big, primary_key=True, autoincrement=False),
-    Column("note", Text, nullable=False),
+    Column("note", _by_bytes(Text()), nullable=False),
     _refers("tenant", "tenants.no"),
 )
 floors = Table(
@@ -108,7 +124,7 @@ floors = Table(
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
     Column("position", _Big, nullable=False),
-    Column("frontier", LargeBinary, nullable=False),
+    Column("frontier", _bytes(), nullable=False),
     CheckConstraint("position >= 0", name="floors_position"),
     _refers("tenant", "tenants.no"),
 )
@@ -127,11 +143,11 @@ executions = Table(
     "executions",
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
-    Column("id", _text(256), primary_key=True),
+    Column("id", _text(256, key=502), primary_key=True),
     Column("workflow", _text(256), nullable=False),
     Column("definition", _text(128)),
     Column("kind", _text(16), nullable=False),
-    Column("status", _text(16), nullable=False),
+    Column("status", _text(16, key=16), nullable=False),
     Column("waiting_for", _text(256)),
     Column("owner", _text(256)),
     Column("started_at", _text(27), nullable=False),
@@ -144,18 +160,18 @@ approvals = Table(
     "approvals",
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
-    Column("execution", _text(256), primary_key=True),
-    Column("approval", _text(256), primary_key=True),
+    Column("execution", _text(256, key=502), primary_key=True),
+    Column("approval", _text(256, key=256), primary_key=True),
     Column("workflow", _text(256), nullable=False),
-    Column("status", _text(16), nullable=False),
+    Column("status", _text(16, key=16), nullable=False),
     Column("severity", _text(16), nullable=False),
-    Column("requested_at", _text(27), nullable=False),
+    Column("requested_at", _text(27, key=27), nullable=False),
     Column("deadline", _text(27)),
     Column("version", _Big, nullable=False),
     Index("approvals_by_status", "tenant", "status", "requested_at"),
 )
 
-# -- only where a sequencer gives the positions ------------------------------------------------------------------------
+# -- not on SQLite; `leases` where many machines may share a store, the others where a sequencer gives positions ------
 
 batches = Sequence("batches", metadata=metadata)  # a batch takes its number after its streams are locked
 log = Table(
@@ -169,19 +185,24 @@ pending = Table(
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
     Column("batch", _Big, primary_key=True, autoincrement=False),
-    Column("leaves", LargeBinary, nullable=False),
+    Column("leaves", _bytes(), nullable=False),
 )
 leases = Table(
     "leases",
     metadata,
     Column("tenant", _Big, primary_key=True, autoincrement=False),
-    Column("name", _text(256), primary_key=True),
+    Column("name", _text(256, key=256), primary_key=True),
     Column("holder", _text(64), nullable=False),
     Column("epoch", _Big, nullable=False),
-    Column("until", DateTime(timezone=True), nullable=False),
+    Column("until", DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"), nullable=False),
 )
 
-_SEQUENCED: Final = ("log", "pending", "leases")
+_ONLY: Final = {
+    "log": ("postgresql",),
+    "pending": ("postgresql",),
+    "leases": ("postgresql", "mysql", "mariadb"),
+}
+"""Tables that only these dialects have."""
 
 NEVER_CHANGED: Final = ("events", "log", "checkpoints")
 """Tables whose rows are written once. Applications need no UPDATE, DELETE or TRUNCATE on them, and triggers refuse it.
@@ -194,4 +215,4 @@ OWNERS_ONLY: Final = ("floors", "departed")
 
 def tables_for(dialect: str) -> list[Table]:
     """The tables that a backend of this dialect has."""
-    return [table for table in metadata.sorted_tables if dialect != "sqlite" or table.name not in _SEQUENCED]
+    return [table for table in metadata.sorted_tables if dialect in _ONLY.get(table.name, (dialect,))]

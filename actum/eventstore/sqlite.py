@@ -7,24 +7,25 @@ every commit asks SQLite whether one did, and then reads stream heads and tree a
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeGuard
 
-from actum.errors import StoreDamaged, StoreRefused, StoreUnavailable, VersionConflict
+from actum.errors import StoreDamaged, StoreRefused, StoreUnavailable
 from actum.events import RecordedEvent, id_bytes, to_text
 from actum.events.merkle import Frontier
-from actum.eventstore.expected import answer_from, check_batch, sort_out_conflict
+from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.floor import Stretch
+from actum.eventstore.group import Group, Head, Salts, frontier_of
 from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
 from actum.eventstore.sqlite_floor import begin_at, drop, put_back
-from actum.eventstore.sqlite_group import Group, Head, IdTaken
 from actum.eventstore.sqlite_open import parse_url, prepare
-from actum.eventstore.sqlite_read import EVENTS, SQLiteReader
-from actum.eventstore.writer import Answer, GroupWriter
+from actum.eventstore.sqlite_read import SQLiteReader
+from actum.eventstore.sqlite_write import write_group
+from actum.eventstore.table_read import EVENTS
+from actum.eventstore.writer import Answer, GroupWriter, together_or_apart
 
 __all__ = ["SQLiteStore"]
 
@@ -61,7 +62,7 @@ class SQLiteStore(SQLiteReader):
         self._size = 0
         self._next_stream = 0
         self._frontier = Frontier()
-        self._salts: list[bytes] = []
+        self._salt = Salts()
         self._writer = GroupWriter(url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
@@ -123,22 +124,7 @@ class SQLiteStore(SQLiteReader):
         """One transaction for the whole group; one for each batch, with care, when one of them cannot be written."""
         if self._read_only:
             raise StoreRefused(self.url, "is opened read-only; nothing was written")
-        if len(batches) > 1:
-            try:
-                return self._transaction(batches)
-            except (StoreRefused, StoreUnavailable):
-                raise  # about the store, so it is everybody's answer
-            except Exception:  # noqa: BLE001, S110 - about one batch: it is met again below, as that one's answer
-                pass
-        answers: list[Answer] = []
-        for batch in batches:
-            try:
-                answers += self._transaction([batch])
-            except sqlite3.IntegrityError as exc:
-                answers.append(self._answer_for_taken(batch, exc))
-            except Exception as exc:  # noqa: BLE001 - it is the answer
-                answers.append(exc)
-        return answers
+        return together_or_apart(batches, self._transaction, self._meaning)
 
     def _transaction(self, batches: list[Batch]) -> list[Answer]:
         con = self._connection
@@ -152,8 +138,8 @@ class SQLiteStore(SQLiteReader):
             group = Group(
                 self.tenant, self._tenant_no, self._next_stream, self._size, self._now(), self._head_of, self._salt
             )
-            answers = [self._plan(group, batch) for batch in batches]
-            frontier = group.write(con, self._frontier)
+            answers = [group.plan(batch, self._recorded_before) for batch in batches]
+            frontier = write_group(con, group, self._frontier)
             committing = True
             con.execute("COMMIT")
         except BaseException as exc:
@@ -178,22 +164,9 @@ class SQLiteStore(SQLiteReader):
             self._changed.notify_all()
         return answers
 
-    def _plan(self, group: Group, batch: Batch) -> Answer:
-        """Give the batch its places in the group, or say why not; other batches of the group are not touched."""
-        try:
-            ids = check_batch(batch)
-            return group.add(batch, ids)
-        except VersionConflict as conflict:
-            if group.holds_one_of(ids):  # this batch twice in one group: settle them one after the other
-                raise IdTaken from None
-            try:
-                return self._recorded_before(batch) or conflict
-            except Exception as exc:  # noqa: BLE001 - it is the answer
-                return exc
-        except Exception as exc:  # noqa: BLE001 - it is the answer
+    def _meaning(self, batch: Batch, exc: Exception) -> Answer:
+        if not isinstance(exc, sqlite3.IntegrityError):
             return exc
-
-    def _answer_for_taken(self, batch: Batch, exc: sqlite3.IntegrityError) -> Answer:
         if "events.id" in str(exc):
             try:
                 before = self._recorded_before(batch)
@@ -216,13 +189,6 @@ class SQLiteStore(SQLiteReader):
     def _now(self) -> str:
         return to_text(self._clock())
 
-    def _salt(self) -> bytes:
-        """32 fresh random bytes; asked of the operating system for many events at a time."""
-        if not self._salts:
-            pool = os.urandom(32 * 512)
-            self._salts = [pool[at : at + 32] for at in range(0, len(pool), 32)]
-        return self._salts.pop()
-
     def _refresh(self, con: sqlite3.Connection) -> None:
         """Trust memory only while nobody else has committed since this connection last did."""
         seen = con.execute("PRAGMA data_version").fetchone()[0]
@@ -232,12 +198,7 @@ class SQLiteStore(SQLiteReader):
         size, frontier = con.execute(
             "SELECT size, frontier FROM tree_state WHERE tenant = ?", (self._tenant_no,)
         ).fetchone() or (0, b"")
-        try:
-            self._frontier = Frontier.from_bytes(frontier)
-        except ValueError as exc:
-            raise StoreDamaged(size, f"the state of the tree cannot be read ({exc}); nothing was written") from exc
-        if self._frontier.size != size:
-            raise StoreDamaged(size, f"the tree has {self._frontier.size} leaves there; nothing was written")
+        self._frontier = frontier_of(size, frontier)
         self._size = size
         self._next_stream = con.execute("SELECT coalesce(max(no), -1) + 1 FROM streams").fetchone()[0]
         self._data_version = seen

@@ -15,10 +15,10 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from actum.errors import StoreRefused
+from actum.errors import StoreRefused, StoreUnavailable
 from actum.eventstore.protocol import Appended, Batch
 
-__all__ = ["Answer", "GroupWriter", "Later", "deliver"]
+__all__ = ["Answer", "GroupWriter", "Later", "deliver", "together_or_apart"]
 
 log = logging.getLogger("actum.eventstore")
 
@@ -137,3 +137,28 @@ def deliver(done: Callable[[Answer], None], answer: Answer) -> None:
         done(answer)
     except Exception:
         log.exception("a caller's answer could not be delivered")
+
+
+def together_or_apart(
+    batches: list[Batch],
+    transaction: Callable[[list[Batch]], list[Answer]],
+    meaning: Callable[[Batch, Exception], Answer],
+) -> list[Answer]:
+    """One transaction for the whole group; one for each batch, with care, when one of them cannot be written.
+
+    `meaning` says what the failure of a batch's own transaction is to its caller.
+    """
+    if len(batches) > 1:
+        try:
+            return transaction(batches)
+        except (StoreRefused, StoreUnavailable):
+            raise  # about the store, so it is everybody's answer
+        except Exception:  # noqa: BLE001, S110 - about one batch: it is met again below, as that one's answer
+            pass
+    answers: list[Answer] = []
+    for batch in batches:
+        try:
+            answers += transaction([batch])
+        except Exception as exc:  # noqa: BLE001 - it is the answer
+            answers.append(meaning(batch, exc))
+    return answers

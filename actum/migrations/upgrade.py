@@ -15,6 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from actum.errors import StoreRefused
 from actum.migrations import HEAD, REVISIONS
+from actum.migrations.journal import end_journal, keep_journal
 
 __all__ = ["current_revision", "upgrade"]
 
@@ -39,16 +40,22 @@ def upgrade(url: str | URL, **connect: Any) -> tuple[str | None, str]:
     `connect` is for the driver (Any: each has its own arguments).
 
     Safe to call from several processes at once: one does it, the others wait and find it done. Raises `StoreRefused`,
-    and changes nothing, when the database is newer than this program or is no database.
+    and changes nothing, when the database is newer than this program or is no database. MySQL knows no transaction
+    for this: an upgrade that fails or is cut off there is completed by the next one.
     """
     engine = create_engine(url, poolclass=NullPool, connect_args=connect)
     shown = engine.url.render_as_string()  # without the password
     if engine.dialect.name == "sqlite":
         _with_whole_transactions(engine)
+    on_mysql = engine.dialect.name in ("mysql", "mariadb")
+    if on_mysql:
+        keep_journal(engine)
     try:
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURNS})")
+            elif on_mysql:
+                _take_turns(connection, shown)
             before = current_revision(connection)
             if before is not None and before not in REVISIONS:
                 raise StoreRefused(
@@ -58,11 +65,22 @@ def upgrade(url: str | URL, **connect: Any) -> tuple[str | None, str]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Alembic's own, about reflection on SQLite
                 command.upgrade(_config(connection), "head")
+            if on_mysql:
+                end_journal(connection)
     except DBAPIError as exc:
-        raise StoreRefused(shown, f"cannot be upgraded: {str(exc.orig).splitlines()[0]}; nothing was changed") from exc
+        left = "what was changed stays, and the next upgrade goes on from there" if on_mysql else "nothing was changed"
+        raise StoreRefused(shown, f"cannot be upgraded: {str(exc.orig).splitlines()[0]}; {left}") from exc
     finally:
         engine.dispose()
     return before, HEAD
+
+
+def _take_turns(connection: Connection, shown: str) -> None:
+    """On MySQL, hold a lock of the connection until it is closed; waits a minute for another upgrade to end."""
+    got = connection.exec_driver_sql("SELECT GET_LOCK(CONCAT('actum upgrade ', MD5(DATABASE())), 60)").scalar()
+    if got != 1:
+        raise StoreRefused(shown, "another process is upgrading it (waited 60 s); nothing was changed")
+    connection.exec_driver_sql("SET default_storage_engine = InnoDB")
 
 
 def _with_whole_transactions(engine: Engine) -> None:

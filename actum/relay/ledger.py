@@ -15,7 +15,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    Text,
     delete,
     func,
     insert,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from actum.errors import BadInput
-from actum.eventstore.cursors_sql import SqlCursors, make_table, unavailable
+from actum.eventstore.cursors_sql import NAME, TEXT, SqlCursors, make_table, unavailable
 from actum.relay.webhook_log import Delivered
 
 __all__ = ["Ledger", "RelayRow"]
@@ -36,20 +35,20 @@ _metadata = MetaData()
 _relays = Table(
     "actum_relays",
     _metadata,
-    Column("tenant", String(256), primary_key=True),
-    Column("name", String(256), primary_key=True),
-    Column("target", Text, nullable=False),
-    Column("types", Text),
+    Column("tenant", NAME, primary_key=True),
+    Column("name", NAME, primary_key=True),
+    Column("target", TEXT, nullable=False),
+    Column("types", TEXT),
     Column("state", String(16), nullable=False),
     Column("failures", Integer, nullable=False),
-    Column("problem", Text),
+    Column("problem", TEXT),
     Column("problem_us", BigInteger),
 )
 _deliveries = Table(
     "actum_deliveries",
     _metadata,
-    Column("tenant", String(256), primary_key=True),
-    Column("relay", String(256), primary_key=True),
+    Column("tenant", NAME, primary_key=True),
+    Column("relay", NAME, primary_key=True),
     Column("no", BigInteger, primary_key=True, autoincrement=False),
     Column("event", String(36), nullable=False),
     Column("position", BigInteger, nullable=False),
@@ -58,7 +57,7 @@ _deliveries = Table(
     Column("outcome", String(16), nullable=False),
     Column("status", Integer),
     Column("duration_us", BigInteger, nullable=False),
-    Column("problem", Text, nullable=False),
+    Column("problem", TEXT, nullable=False),
     Index("actum_deliveries_by_event", "tenant", "event"),
 )
 

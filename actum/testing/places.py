@@ -11,6 +11,7 @@ __all__ = ["CAPABILITIES", "Place"]
 
 CAPABILITIES: Final[dict[str, frozenset[str]]] = {
     "memory": frozenset(),
+    "mysql": frozenset({"survives", "shared", "groups"}),
     "postgresql": frozenset({"survives", "shared", "groups"}),
     "sqlite": frozenset({"survives", "shared", "groups"}),
 }

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from actum.errors import StoreRefused
 from actum.testing.postgres import ask
 
-__all__ = ["PASSWORD", "Server", "find_bouncer", "find_programs", "pooled"]
+__all__ = ["PASSWORD", "Server", "find_bouncer", "find_programs", "free_port", "pooled"]
 
 PASSWORD = "correct-horse"
 _PATIENCE_S = 20
@@ -36,7 +36,8 @@ def find_bouncer() -> str | None:
     return os.environ.get("ACTUM_PGBOUNCER") or shutil.which("pgbouncer")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -73,7 +74,7 @@ class Server:
         """From the next start on no file grows past so many bytes, as if its disk were full."""
         self._as = _Unprivileged()
         self._folder = self._as.folder()
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         data = f"{self._folder}/data"
         if primary is None:
@@ -159,7 +160,7 @@ class Server:
 def pooled(program: str, url: str, connections: int = 6) -> Iterator[str]:
     """The same database through a PgBouncer in transaction mode with so few server connections."""
     parts = urlsplit(url)
-    runs_as, port = _Unprivileged(), _free_port()
+    runs_as, port = _Unprivileged(), free_port()
     folder = runs_as.folder()
     (folder / "users").write_text(f'"{parts.username}" "{parts.password or ""}"\n')
     password = f" password={parts.password}" if parts.password else ""

@@ -28,6 +28,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, blank: bytes) -> Itera
     urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/log.db"}
     if request.param == "postgresql":
         urls["postgresql"] = request.getfixturevalue("postgres")
+    if request.param == "mysql":
+        urls["mysql"] = request.getfixturevalue("mysql")
     if request.param == "sqlite":
         (tmp_path / "log.db").write_bytes(blank)
     place = Place(request.param, urls[request.param])

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from actum.errors import ActumError, BadInput, IdempotencyConflict, VersionConflict
 from actum.eventstore import ANY, EXISTS, STORES, Append, Appended, Batch, EventStore, open_store
 from actum.eventstore.check import check_store
+from actum.testing import mysql, postgres
 from actum.testing.builders import event, event_id, execution_row
-from actum.testing.postgres import server_is_there
 
 
 class Part(NamedTuple):
@@ -97,9 +97,12 @@ def plain(store: EventStore) -> list[object]:
 @pytest.fixture(scope="module")
 def elsewhere(request: pytest.FixtureRequest) -> dict[str, str]:
     """The servers that are there. Without them this still runs on the rest; with `CI=true` they must be there."""
-    if server_is_there() and os.environ.get("CI") != "true":
-        return {}
-    return {"postgresql": request.getfixturevalue("postgres_url")}
+    servers = {"postgresql": (postgres.server_is_there, "postgres_url"), "mysql": (mysql.server_is_there, "mysql_url")}
+    return {
+        scheme: request.getfixturevalue(url)
+        for scheme, (problem, url) in servers.items()
+        if os.environ.get("CI") == "true" or not problem()
+    }
 
 
 @settings(max_examples=120, deadline=None)

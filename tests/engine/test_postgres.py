@@ -30,13 +30,12 @@ def live(url: str, journal: Path, *kills: tuple[int, str]) -> list[int]:
     return [code for line in done.stdout.splitlines() for code in json.loads(line)]
 
 
-@pytest.mark.parametrize(("at", "mode"), [(1, "before"), (3, "after"), (7, "before"), (12, "after"), (17, "before")])
-def test_a_killed_process_is_recovered_by_the_next(postgres: str, tmp_path: Path, at: int, mode: str) -> None:
-    """Same ends as without a kill; every effect was made once an attempt; the log is sound, views included."""
-    url = postgres + "?lease=0.3"
-    assert live(url, tmp_path / "journal", (at, mode), (10**9, "before")) == [-9, 0]
+def lives_on(store_url: str, journal: Path, at: int, mode: str) -> None:
+    """Kill a process at this append, let the next one finish, and look at everything that both have left."""
+    url = store_url + "?lease=0.3"
+    assert live(url, journal, (at, mode), (10**9, "before")) == [-9, 0]
 
-    lines: list[Any] = [json.loads(line) for line in (tmp_path / "journal").read_text().splitlines()]
+    lines: list[Any] = [json.loads(line) for line in journal.read_text().splitlines()]
     assert lines[-1] == [
         "ended",
         {"order": [6, 22, 3], "trip": ["failed", "OSError", "step 'board': no seats"], "release": "shipped for p-1"},
@@ -51,3 +50,9 @@ def test_a_killed_process_is_recovered_by_the_next(postgres: str, tmp_path: Path
             assert log[first : first + len(ids)] == ids, "durable, and gone"
     sound(store)
     store.close()
+
+
+@pytest.mark.parametrize(("at", "mode"), [(1, "before"), (3, "after"), (7, "before"), (12, "after"), (17, "before")])
+def test_a_killed_process_is_recovered_by_the_next(postgres: str, tmp_path: Path, at: int, mode: str) -> None:
+    """Same ends as without a kill; every effect was made once an attempt; the log is sound, views included."""
+    lives_on(postgres, tmp_path / "journal", at, mode)

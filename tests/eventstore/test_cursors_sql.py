@@ -40,12 +40,14 @@ print("done", flush=True)
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A consumer's own database, with a table for its effects; it has no key, so a double would stay."""
     url = make_url(f"sqlite:///{tmp_path}/mine.db")
     if request.param == "postgresql":
         url = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg")
+    if request.param == "mysql":
+        url = make_url(request.getfixturevalue("mysql_url")).set(drivername="mysql+pymysql")
     engine = open_engine(url)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE effects (position INTEGER)"))

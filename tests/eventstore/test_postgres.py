@@ -192,7 +192,7 @@ def test_an_idle_transaction_in_the_database_stops_nothing(store: PostgresStore,
     ("url", "said"),
     [
         ("postgresql://127.0.0.1", "names no database"),
-        ("postgresql://127.0.0.1:x/db", "Port could not be cast|port"),
+        ("postgresql://127.0.0.1:x/db", "the port must be a number"),
         ("postgresql://127.0.0.1/db?lese=3", "unknown option 'lese'; did you mean 'lease'"),
         ("postgresql://127.0.0.1/db?lease=soon", "lease is a number of seconds, not 'soon'"),
         ("postgresql://127.0.0.1/db?mode=rx", "mode is rw or ro"),

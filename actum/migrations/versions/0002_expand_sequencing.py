@@ -1,9 +1,15 @@
-"""Where a sequencer gives the positions: what waits for one, what has one, and who gives them. Not for SQLite."""
+"""Where a sequencer gives the positions: what waits for one, what has one, and who gives them. Not for SQLite.
+
+On MySQL positions are given in the transaction of the events too; there are leases, since many machines may share it.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0002"
 down_revision = "0001"
@@ -12,9 +18,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        return  # positions are given in the transaction of the events
-    text = sa.Text() if op.get_bind().dialect.name == "postgresql" else sa.String(256)
+    dialect = op.get_bind().dialect.name
+    if dialect == "sqlite":
+        return
+    if dialect in ("mysql", "mariadb"):
+        by_bytes = "utf8mb4_0900_bin" if dialect == "mysql" else "utf8mb4_nopad_bin"
+        names, texts = mysql.VARCHAR(256, collation=by_bytes), mysql.TEXT(collation=by_bytes)
+        _make_leases(names, texts, mysql.DATETIME(fsp=6))
+        return
+    text = sa.Text() if dialect == "postgresql" else sa.String(256)
     op.execute(sa.schema.CreateSequence(sa.Sequence("batches")))
     op.create_table(
         "log",
@@ -27,16 +39,22 @@ def upgrade() -> None:
         sa.Column("batch", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("leaves", sa.LargeBinary(), nullable=False),
     )
+    _make_leases(text, text, sa.DateTime(timezone=True))
+    if dialect == "postgresql":
+        _guard()
+
+
+def _make_leases(
+    name: sa.types.TypeEngine[str], holder: sa.types.TypeEngine[str], until: sa.types.TypeEngine[datetime]
+) -> None:
     op.create_table(
         "leases",
         sa.Column("tenant", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("name", text, primary_key=True),
-        sa.Column("holder", text, nullable=False),
+        sa.Column("name", name, primary_key=True),
+        sa.Column("holder", holder, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", until, nullable=False),
     )
-    if op.get_bind().dialect.name == "postgresql":
-        _guard()
 
 
 def _guard() -> None:

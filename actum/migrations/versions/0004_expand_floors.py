@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0004"
 down_revision = "0002"
@@ -11,6 +12,7 @@ branch_labels = None
 depends_on = None
 
 _Big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_bytes = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 
 def upgrade() -> None:
@@ -23,7 +25,7 @@ def upgrade() -> None:
         "floors",
         sa.Column("tenant", _Big, *refers("tenants.no"), primary_key=True, autoincrement=False),
         sa.Column("position", _Big, nullable=False),
-        sa.Column("frontier", sa.LargeBinary(), nullable=False),
+        sa.Column("frontier", _bytes, nullable=False),
         sa.CheckConstraint("position >= 0", name="floors_position"),
     )
     op.create_table(

@@ -1,0 +1,57 @@
+"""The reading half of the MySQL store: any number of threads, each query on a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from actum.errors import StoreRefused
+from actum.eventstore.mysql_connection import Connection, DatabaseError, ask, close, is_lost, reason_of
+from actum.eventstore.mysql_open import Address
+from actum.eventstore.table_read import TableReader
+
+__all__ = ["MySQLReader"]
+
+
+class MySQLReader(TableReader):
+    """One tenant's log in one MySQL database, for reading. `_tenant_no` and `_base` are set by who opens it."""
+
+    _poll_s: ClassVar[tuple[float, float]] = (0.002, 0.02)
+
+    def __init__(self, address: Address, tenant: str) -> None:
+        super().__init__(address.shown, tenant)
+        self._address = address
+        self._idle: list[Connection] = []
+
+    def _ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """All rows of one query. The connection is this query's alone; it goes back for the next one, of any thread."""
+        sql = sql.replace("?", "%s")
+        while True:
+            if self._closed:
+                raise StoreRefused(self.url, "the store is closed")
+            try:
+                con, fresh = self._idle.pop(), False
+            except IndexError:
+                con, fresh = self._address.connect(read_only=True), True
+            try:
+                rows = ask(con, sql, values)
+            except DatabaseError as exc:
+                gone = is_lost(exc, con)
+                close(con)
+                if gone and not fresh:
+                    continue  # it had died unnoticed, as those kept from before may all have
+                raise StoreRefused(self.url, f"{reason_of(exc)}; nothing was read") from exc
+            except BaseException:
+                close(con)
+                raise
+            self._idle.append(con)
+            if self._closed:
+                self._drop_idle()
+            return rows
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            try:
+                close(self._idle.pop())
+            except IndexError:
+                return  # another thread took it first
