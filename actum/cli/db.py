@@ -77,7 +77,11 @@ def _schema() -> _Schema:
         from actum.eventstore import postgres_open
 
         return _Schema(postgres_open.create_or_upgrade, postgres_open.revision_at)
-    raise BadInput(f"{url!r} has no schema: only a SQLite or PostgreSQL store has one")
+    if url.startswith("duckdb:"):
+        from actum.eventstore import duckdb_open
+
+        return _Schema(duckdb_open.create_or_upgrade, duckdb_open.revision_at)
+    raise BadInput(f"{url!r} has no schema: only a SQLite, DuckDB or PostgreSQL store has one")
 
 
 def _found_in_file(url: str) -> str | None:

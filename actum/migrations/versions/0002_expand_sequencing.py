@@ -1,4 +1,4 @@
-"""Where a sequencer gives the positions: what waits for one, what has one, and who gives them. Not for SQLite."""
+"""Where a sequencer gives the positions: what waits for one, what has one, and who gives them. Not for files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "sqlite":
+    if op.get_bind().dialect.name in ("duckdb", "sqlite"):
         return  # positions are given in the transaction of the events
     text = sa.Text() if op.get_bind().dialect.name == "postgresql" else sa.String(256)
     op.execute(sa.schema.CreateSequence(sa.Sequence("batches")))
