@@ -60,7 +60,7 @@ class DuckDBStore(DuckDBReader):
             raise
         self._base = self._tenant_no << 40
         self._pen = None if self._read_only else Pen(self._connection)
-        self._flushed_log = 0
+        self._flushed_log = 0, 0  # the write-ahead log whose name is durable, and its size
         self._current = False
         self._heads: dict[str, Head] = {}
         self._size = 0
@@ -149,16 +149,17 @@ class DuckDBStore(DuckDBReader):
     def _flush_name(self) -> None:
         """Make the write-ahead log's name durable too: DuckDB flushes the file, and makes a new one now and then."""
         try:
-            log = os.stat(f"{self.path}.wal").st_ino
+            log = os.stat(f"{self.path}.wal")
         except FileNotFoundError:
             return  # all of it was just written into the file itself
-        if log != self._flushed_log:
+        inode, size = self._flushed_log
+        if log.st_ino != inode or log.st_size < size:  # numbers of files are given again, so a new one is smaller
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-            self._flushed_log = log
+        self._flushed_log = log.st_ino, log.st_size
 
     def _meaning(self, batch: Batch, exc: Exception) -> Answer:
         if not isinstance(exc, duckdb.IntegrityError):
