@@ -32,6 +32,7 @@ class Analytics:
         segments = segments_of(place, store.tenant)
         last = segments[-1].first + segments[-1].count - 1 if segments else -1
         self._con = con = duckdb.connect()
+        con.execute("SET parquet_metadata_cache = true")  # segments never change; each has much to say of itself
         con.register("tail", _tail(store, last))
         parts = [f"SELECT {', '.join(EVENTS.names)} FROM tail"]
         files = {format_: [place.fetch(s.name) for s in segments if s.format == format_] for format_ in NAMES}
