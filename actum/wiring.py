@@ -194,7 +194,7 @@ def has_relays(settings: Settings) -> bool:
 
 
 def relay_ledger(settings: Settings) -> Ledger:
-    """Where relays keep their marks: in a file beside a SQLite store, in the store's own database elsewhere.
+    """Where relays keep their marks: in SQLite beside a store that is a file, in the store's own database elsewhere.
 
     Makes the file and the tables when they are not there. Raises `BadInput` for a store that has neither.
     """
@@ -259,8 +259,12 @@ def _beside(path: Path, tenant: str, what: str) -> Path:
 
 
 def _path_of(url: str) -> Path | None:
-    if not url.startswith("sqlite:///"):
-        return None
-    from actum.eventstore.sqlite_open import parse_url
+    if url.startswith("sqlite:///"):
+        from actum.eventstore.sqlite_open import parse_url
 
-    return parse_url(url)[0]
+        return parse_url(url)[0]
+    if url.startswith("duckdb:///"):
+        from actum.eventstore import duckdb_open
+
+        return duckdb_open.parse_url(url)[0]
+    return None

@@ -25,10 +25,19 @@ from actum.events.merkle import Frontier, verify_inclusion
 from actum.eventstore import RawEvent
 from actum.eventstore.sealing import origin_of
 
-__all__ = ["SEGMENT_EVENTS", "Segment", "check_segment", "read_segment", "rows_of", "write_payloads", "write_segment"]
+__all__ = [
+    "NAMES",
+    "SEGMENT_EVENTS",
+    "Segment",
+    "check_segment",
+    "read_segment",
+    "rows_of",
+    "write_payloads",
+    "write_segment",
+]
 
 SEGMENT_EVENTS: Final = 65_536
-FORMAT: Final = 1
+FORMAT: Final = 2
 _ABOUT: Final = b"actum.segment"
 _ROW_GROUP: Final = 8_192
 
@@ -36,6 +45,21 @@ _ROW_GROUP: Final = 8_192
 _AS: Final = {"compression": "zstd", "version": "2.6", "write_statistics": False, "write_page_checksum": True}
 
 _TEXT_OF_FEW = pa.dictionary(pa.int32(), pa.string())
+_FACTS: Final[dict[str, type]] = {
+    "workflow": str,
+    "step": str,
+    "tool": str,
+    "model": str,
+    "outcome": str,
+    "error_type": str,
+    "attempt": int,
+    "duration_us": int,
+    "active_us": int,
+    "cost_nanousd": int,
+    "input_tokens": int,
+    "output_tokens": int,
+}
+"""The facts that reports are made of, each with a column of its own; empty where an event has no such fact."""
 EVENTS: Final = pa.schema(
     [
         pa.field("position", pa.int64(), nullable=False),
@@ -47,9 +71,12 @@ EVENTS: Final = pa.schema(
         pa.field("recorded_us", pa.int64(), nullable=False),
         pa.field("actor_kind", _TEXT_OF_FEW, nullable=False),
         pa.field("actor_ref", pa.string(), nullable=False),
+        *[pa.field(name, _TEXT_OF_FEW if kind is str else pa.int64()) for name, kind in _FACTS.items()],
         pa.field("header", pa.string(), nullable=False),
     ]
 )
+NAMES: Final = {1: [name for name in EVENTS.names if name not in _FACTS], 2: EVENTS.names}
+"""Format → the columns of its headers. Whatever was written once can always be read."""
 PAYLOADS: Final = pa.schema(
     [
         pa.field("position", pa.int64(), nullable=False),
@@ -73,6 +100,7 @@ class Segment:
     """The audit path from `root` to the root of `checkpoint`, where each leaf is a segment's root."""
     checkpoint: str
     """The signed note that covers it."""
+    format: int = FORMAT
 
     @property
     def name(self) -> str:
@@ -96,7 +124,7 @@ class Segment:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": self.format,
             "tenant": self.tenant,
             "first": self.first,
             "count": self.count,
@@ -124,8 +152,9 @@ def rows_of(events: Iterable[RawEvent]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=EVENTS)
 
 
-def _row(position: int, head: dict[str, Any], header: str) -> tuple[Any, ...]:
+def _row(position: int, head: dict[str, Any], header: str, format_: int = FORMAT) -> tuple[Any, ...]:
     actor = head["actor"]
+    facts = head["facts"] if format_ > 1 else None
     return (
         position,
         head["stream"],
@@ -136,8 +165,13 @@ def _row(position: int, head: dict[str, Any], header: str) -> tuple[Any, ...]:
         to_us(head["recorded_at"]),
         actor["kind"],
         actor["ref"],
+        *(() if facts is None else [_fact(facts.get(name), kind) for name, kind in _FACTS.items()]),
         header,
     )
+
+
+def _fact(value: object, kind: type) -> object:
+    return value if type(value) is kind else None
 
 
 def write_segment(path: Path, about: Segment, events: Iterable[RawEvent]) -> None:
@@ -203,8 +237,10 @@ def read_segment(path: Path) -> Segment:
     try:
         metadata = pq.read_schema(path).metadata or {}
         about = orjson.loads(metadata[_ABOUT])
-        if about["format"] != FORMAT:
-            raise ArchiveDamaged(str(path), 0, f"is of format {about['format']}; this program reads {FORMAT}")
+        if about["format"] not in NAMES:
+            raise ArchiveDamaged(
+                str(path), 0, f"is of format {about['format']}; this program reads {' and '.join(map(str, NAMES))}"
+            )
         segment = Segment(
             about["tenant"],
             about["first"],
@@ -212,6 +248,7 @@ def read_segment(path: Path) -> Segment:
             bytes.fromhex(about["root"]),
             [bytes.fromhex(step) for step in about["proof"]],
             about["checkpoint"],
+            about["format"],
         )
         count, first = segment.count, segment.first
         if type(count) is not int or type(first) is not int or count < 1 or count & (count - 1) or first % count:
@@ -241,7 +278,7 @@ def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None
     wanted = 0
     try:
         for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(_ROW_GROUP):
-            if batch.schema.names != EVENTS.names:
+            if batch.schema.names != NAMES[segment.format]:
                 raise ArchiveDamaged(source, position, f"its columns are {', '.join(batch.schema.names)}")
             leaves = []
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -249,7 +286,7 @@ def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None
                 head = orjson.loads(header)
                 if head["tenant"] != segment.tenant:
                     raise ArchiveDamaged(source, position, f"is of tenant {head['tenant']!r}")
-                if row != _row(position, head, header):
+                if row != _row(position, head, header, segment.format):
                     raise ArchiveDamaged(source, position, "its columns do not say what its header says")
                 if "payload" in head:
                     wanted += head["payload"]["class"] != "personal"

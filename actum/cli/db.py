@@ -92,8 +92,12 @@ def _schema() -> _Schema:
         from actum.eventstore import mysql_open
 
         return _Schema(mysql_open.create_or_upgrade, mysql_open.revision_at)
+    if url.startswith("duckdb:"):
+        from actum.eventstore import duckdb_open
+
+        return _Schema(duckdb_open.create_or_upgrade, duckdb_open.revision_at)
     shown = without_password(url)
-    raise BadInput(f"{shown!r} has no schema: only a SQLite, PostgreSQL or MySQL store has one")
+    raise BadInput(f"{shown!r} has no schema: only a SQLite, DuckDB, PostgreSQL or MySQL store has one")
 
 
 def _found_in_file(url: str) -> str | None:

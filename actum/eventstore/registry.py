@@ -18,6 +18,16 @@ def _memory(url: str, tenant: str) -> EventStore:
     return MemoryStore(tenant)
 
 
+def _duckdb(url: str, tenant: str) -> EventStore:
+    try:
+        from actum.eventstore.duckdb_store import DuckDBStore
+    except ModuleNotFoundError as exc:
+        if exc.name != "duckdb":
+            raise
+        raise BadInput("a DuckDB store needs duckdb: pip install 'actum[duckdb]'") from None
+    return DuckDBStore(url, tenant)
+
+
 def _sqlite(url: str, tenant: str) -> EventStore:
     from actum.eventstore.sqlite import SQLiteStore
 
@@ -45,6 +55,7 @@ def _mysql(url: str, tenant: str) -> EventStore:
 
 
 STORES: Final[dict[str, Callable[[str, str], EventStore]]] = {
+    "duckdb": _duckdb,
     "memory": _memory,
     "mysql": _mysql,
     "postgresql": _postgresql,

@@ -8,6 +8,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +21,13 @@ from actum.migrations.journal import end_journal, keep_journal
 __all__ = ["current_revision", "upgrade"]
 
 _TURNS = 0x6163_7475_6D  # the lock under which upgrades of one PostgreSQL database take turns: "actum"
+
+
+class _DuckDB(DefaultImpl):
+    """All that Alembic needs to know of DuckDB; it finds the class by the dialect's name."""
+
+    __dialect__ = "duckdb"
+    transactional_ddl = True
 
 
 def _config(connection: Connection) -> Config:

@@ -10,6 +10,7 @@ from actum.eventstore import EventStore, open_store
 __all__ = ["CAPABILITIES", "Place"]
 
 CAPABILITIES: Final[dict[str, frozenset[str]]] = {
+    "duckdb": frozenset({"survives", "shared", "groups"}),
     "memory": frozenset(),
     "mysql": frozenset({"survives", "shared", "groups"}),
     "postgresql": frozenset({"survives", "shared", "groups"}),

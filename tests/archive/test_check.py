@@ -14,6 +14,7 @@ import pytest
 
 from actum.archive import archive_log, check_archive, with_archive
 from actum.archive.places import Folder
+from actum.archive.segment import NAMES
 from actum.events.checkpoint import SigningKey
 from actum.eventstore import EventStore
 from actum.eventstore.check import check_store
@@ -83,7 +84,7 @@ def test_no_changed_byte_changes_what_is_read(folder: Folder, name: str) -> None
 @pytest.mark.parametrize("row", [0, 5, 7])
 def test_a_changed_header_is_found(folder: Folder, row: int) -> None:
     """The header no longer gives the root, though its columns agree."""
-    change(folder.path / "000000000008.parquet", row, "header", lambda h: h.replace('"success"', '"failure"'))
+    change(folder.path / "000000000008.parquet", row, "header", lambda h: h.replace('"occurrence":0', '"occurrence":1'))
 
     assert failed(folder) == {
         "headers": "event 8: 000000000008.parquet: its headers do not give its root: one was changed, added or removed"
@@ -97,6 +98,9 @@ def test_a_changed_header_is_found(folder: Folder, row: int) -> None:
         ("type", lambda v: "step.failed"),
         ("at_us", lambda v: v - 1),
         ("stream", str.upper),
+        ("outcome", lambda v: "failure"),
+        ("workflow", lambda v: "checkout"),
+        ("duration_us", lambda v: 7),
     ],
 )
 def test_a_changed_column_is_found(folder: Folder, column: str, to: Callable[[Any], Any]) -> None:
@@ -104,6 +108,32 @@ def test_a_changed_column_is_found(folder: Folder, column: str, to: Callable[[An
     change(folder.path / "000000000000.parquet", 3, column, to)
 
     assert failed(folder) == {"headers": "event 3: 000000000000.parquet: its columns do not say what its header says"}
+
+
+def as_format_1(path: Path) -> None:
+    """Write the file as the first release did: without columns of facts."""
+    table = pq.read_table(path)
+    kept = table.select(NAMES[1])
+    pq.write_table(kept.replace_schema_metadata(table.schema.metadata), path, write_page_checksum=True)
+    about(path, format=1)
+
+
+def test_the_first_format_is_still_proved(folder: Folder) -> None:
+    """A file of format 1 is checked by its own columns; it may not have those of format 2, nor lack its own."""
+    as_format_1(folder.path / "000000000008.parquet")
+    assert failed(folder) == {}
+
+    change(folder.path / "000000000008.parquet", 3, "type", lambda _: "step.failed")
+    assert "event 11" in failed(folder)["headers"]
+    about(folder.path / "000000000000.parquet", format=1)
+    assert "event 0: 000000000000.parquet: its columns are" in failed(folder)["headers"]
+
+
+def test_a_format_to_come_is_refused_by_number(folder: Folder) -> None:
+    """A file of a later program is not guessed at."""
+    about(folder.path / "000000000000.parquet", format=3)
+
+    assert "is of format 3; this program reads 1 and 2" in failed(folder)["segments"]
 
 
 def test_a_changed_payload_is_found(folder: Folder) -> None:

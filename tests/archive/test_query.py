@@ -7,10 +7,11 @@ import pytest
 from actum.archive import Analytics, archive_log
 from actum.archive.places import Folder
 from actum.errors import BadInput
-from actum.eventstore import EventStore, open_store
-from actum.testing.builders import KEY
+from actum.eventstore import ANY, Append, EventStore, open_store
+from actum.testing.builders import KEY, event
 
 from .conftest import SEGMENT
+from .test_check import as_format_1
 
 KEYS = [KEY.verifier()]
 
@@ -37,6 +38,24 @@ def test_facts_can_be_asked_for(log: EventStore, folder: Folder) -> None:
             "SELECT facts->>'outcome' AS outcome, count(*) AS n FROM events WHERE type = 'step.completed' GROUP BY 1"
         )
     assert (names, rows) == (["outcome", "n"], [("success", 20)])
+
+
+def test_reports_need_not_parse(log: EventStore, folder: Folder) -> None:
+    """Facts that reports are made of are columns, with one answer from old files, new files and the log's tail."""
+    archive_log(log, folder, KEYS, segment_events=SEGMENT)
+    as_format_1(folder.path / "000000000000.parquet")
+    facts = {"step": "charge", "occurrence": 0, "attempt": 2, "tool": "bank", "outcome": "success", "duration_us": 7}
+    log.append([Append("s/0", ANY, [event("timed", **facts)])])
+
+    with Analytics(folder, log) as analytics:
+        asked = "SELECT position, step, outcome, attempt, duration_us, tool FROM events ORDER BY position"
+        rows = [row for row in analytics.query(asked)[1] if row[1] is not None]
+
+    assert [tuple(row) for row in rows] == [
+        (e.position, *(e.head["facts"].get(name) for name in ("step", "outcome", "attempt", "duration_us", "tool")))
+        for e in log.read(types=["step.completed"])
+    ]
+    assert {row[0] // SEGMENT for row in rows} == {0, 1, 2}
 
 
 def test_an_empty_log_is_an_empty_table(folder: Folder) -> None:

@@ -22,10 +22,24 @@ def blank(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
+@pytest.fixture(scope="session")
+def blank_duckdb(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The same for DuckDB."""
+    path = tmp_path_factory.mktemp("blank") / "log.duckdb"
+    open_store(f"duckdb:///{path}").close()
+    return path.read_bytes()
+
+
 @pytest.fixture(params=sorted(STORES))
 def place(request: pytest.FixtureRequest, tmp_path: Path, blank: bytes) -> Iterator[Place]:
     """A fresh place."""
-    urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/log.db"}
+    urls = {
+        "duckdb": f"duckdb:///{tmp_path}/log.duckdb",
+        "memory": "memory://",
+        "sqlite": f"sqlite:///{tmp_path}/log.db",
+    }
+    if request.param == "duckdb":
+        (tmp_path / "log.duckdb").write_bytes(request.getfixturevalue("blank_duckdb"))
     if request.param == "postgresql":
         urls["postgresql"] = request.getfixturevalue("postgres")
     if request.param == "mysql":

@@ -1,4 +1,4 @@
-"""Where a sequencer gives the positions: what waits for one, what has one, and who gives them. Not for SQLite.
+"""Where a sequencer gives the positions: what waits for one, what has one, and who gives them. Not for files.
 
 On MySQL positions are given in the transaction of the events too; there are leases, since many machines may share it.
 """
@@ -19,7 +19,7 @@ depends_on = None
 
 def upgrade() -> None:
     dialect = op.get_bind().dialect.name
-    if dialect == "sqlite":
+    if dialect in ("duckdb", "sqlite"):
         return
     if dialect in ("mysql", "mariadb"):
         by_bytes = "utf8mb4_0900_bin" if dialect == "mysql" else "utf8mb4_nopad_bin"
