@@ -44,6 +44,9 @@ STREAMS = {
     "streams.": "system/default",
     "key.": "system/default",
     "segment.": "system/default",
+    "payload.": "system/default",
+    "hold.": "system/default",
+    "policy.": "system/default",
     "subscription.": "subscription/mail",
 }
 
@@ -229,6 +232,46 @@ EXAMPLES: dict[str, Example] = {
     "key.rotated": Example(rotation_facts("actum/default", OLD_KEY, NEW_KEY), None, SYSTEM, "checkpoint.signed"),
     "segment.archived": Example(
         {"first": 0, "count": 65_536, "root": sha256(b"golden").hexdigest()}, None, SYSTEM, "checkpoint.signed"
+    ),
+    "payload.erased": Example(
+        {
+            "basis": "gdpr-17",
+            "key": foreign_id("golden", "subject"),
+            "before": "2026-11-01T00:00:00.000000Z",
+            "payload_class": "personal",
+            "event_type": "model.called",
+            "except_types": ["model.returned"],
+            "spared": [f"execution/{foreign_id('golden')}"],
+            "payloads": 12,
+            "executions": 3,
+            "forced": True,
+            "against": [foreign_id("golden", "hold")],
+            "running": 1,
+        },
+        {"reason": "asked for by letter of 2026-11-20"},
+        PERSON,
+        "checkpoint.signed",
+    ),
+    "hold.placed": Example(
+        {
+            "keys": [foreign_id("golden", "subject")],
+            "streams": [f"execution/{foreign_id('golden')}"],
+            "everything": False,
+            "until": "2027-11-21T12:00:00.000000Z",
+        },
+        {"reason": "case 2 O 17/26"},
+        PERSON,
+        "checkpoint.signed",
+    ),
+    "hold.lifted": Example(
+        {"hold": foreign_id("golden", "hold")}, {"reason": "case 2 O 17/26 is closed"}, PERSON, "checkpoint.signed"
+    ),
+    "policy.changed": Example(
+        {"policy": "retention", "digest": SUM},
+        {"rules": [{"class": "personal", "keep": "6mo"}, {"type": "model.called", "keep": "30d"}]},
+        PERSON,
+        "checkpoint.signed",
+        "public",
     ),
     "import.done": Example(
         {"format": "xes", "source": SUM, "mapping": SUM, "executions": 12, "events": 340, "already_there": 4},
