@@ -15,6 +15,7 @@ __all__ = [
     "Command",
     "DecideApproval",
     "Park",
+    "ParkErased",
     "Proceed",
     "RecordFailure",
     "RecordSuccess",
@@ -103,6 +104,15 @@ class Park:
 
 
 @dataclass(frozen=True, slots=True)
+class ParkErased:
+    """What the execution needs to go on was erased, so nobody can: a person must look."""
+
+    at: int
+    version: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordUndo:
     """A compensation returned."""
 
@@ -153,6 +163,7 @@ Command = (
     | RecordFailure
     | RunAgain
     | Park
+    | ParkErased
     | RecordUndo
     | RecordUndoFailure
     | Tick

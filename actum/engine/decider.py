@@ -18,6 +18,7 @@ from actum.engine.commands import (
     Command,
     DecideApproval,
     Park,
+    ParkErased,
     Proceed,
     RecordFailure,
     RecordSuccess,
@@ -69,6 +70,8 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
             if step is None or step.status != "in_doubt":
                 return []
             return [_park(step, command.detail, to_text(command.at), actor)]
+        case ParkErased():
+            return [] if state.ended or state.status == "parked" else [_park_erased(command, actor)]
         case RecordUndo():
             return _record_undo(state, command, actor)
         case RecordUndoFailure():
@@ -121,6 +124,11 @@ def _park(step: StepState, detail: str, at: str, actor: Actor) -> NewEvent:
     facts = {"reason": "in_doubt", "step": step.step}
     said = orjson.dumps({"detail": _words(Failure("", detail))["message"]})
     return NewEvent("execution.parked", facts, at, actor, payload=said)
+
+
+def _park_erased(command: ParkErased, actor: Actor) -> NewEvent:
+    said = orjson.dumps({"detail": f"the payload of event {command.version} ({command.what}) was erased"})
+    return NewEvent("execution.parked", {"reason": "erased"}, to_text(command.at), actor, payload=said)
 
 
 # -- the workflow's wishes ---------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from actum.engine.commands import (
     UpgradeCode,
 )
 from actum.engine.decider import decide
+from actum.engine.erased import check_not_erased
 from actum.engine.function import failure_of
 from actum.engine.state import Execution, StepState, evolve, fold
 from actum.engine.views import execution_row, rows_after
@@ -97,9 +98,12 @@ class Run:
     def load(self) -> None:
         """Fold the record and bring the planner to the same place; nothing runs and nothing is written.
 
-        Raises `ReplayDiverged` when today's code asks for something else than was recorded.
+        Raises `ReplayDiverged` when today's code asks for something else than was recorded, and `PayloadErased` when
+        what was recorded cannot be told any more.
         """
-        self.state = fold(self.id, self.engine.store.read_stream(f"execution/{self.id}"))
+        events = self.engine.store.read_stream(f"execution/{self.id}")
+        check_not_erased(self.id, events)
+        self.state = fold(self.id, events)
         state = self.state
         self._row = execution_row(state) if state.version else None
         self._told = 0
@@ -484,7 +488,7 @@ class Run:
         if state.status == "completed":
             self._leave(said.get("output"), None)
         else:
-            error = said.get("error") or {}
+            error = said.get("error") or {"message": "the message was erased"}
             message = error.get("message", "")
             kind = state.error_type or error.get("type", "")
             self._leave(None, ExecutionFailed(self.id, state.status, kind, message))

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Literal
 
 import orjson
@@ -14,7 +15,7 @@ import orjson
 from actum.engine.approvals import answer_approval
 from actum.engine.calls import Planner
 from actum.engine.codec import encode
-from actum.engine.commands import Begin
+from actum.engine.commands import Begin, ParkErased
 from actum.engine.decider import decide
 from actum.engine.definitions import Code, digest_of, find_code, planner_for, publish
 from actum.engine.durable import Workflow
@@ -24,7 +25,16 @@ from actum.engine.ports import Alone, Owners, World
 from actum.engine.run import Run
 from actum.engine.state import Execution, evolve, fold
 from actum.engine.views import rows_after
-from actum.errors import BadInput, ExecutionFailed, OwnedElsewhere, StoreError, UnknownExecution, near_miss
+from actum.errors import (
+    BadInput,
+    ExecutionFailed,
+    OwnedElsewhere,
+    PayloadErased,
+    StoreError,
+    UnknownExecution,
+    VersionConflict,
+    near_miss,
+)
 from actum.events import Actor, to_text
 from actum.eventstore import NO_STREAM, Append, Appended, EventStore
 
@@ -190,7 +200,8 @@ class Engine:
         """Finish an execution that a dead process left, or that is parked. One that has ended gives its result.
 
         Raises `UnknownExecution`, `OwnedElsewhere`, `NoCode`, `ReplayDiverged`, or `BadInput` for an imported one,
-        which ran elsewhere; then it is left as it is.
+        which ran elsewhere; then it is left as it is. Raises `PayloadErased` when what it needs, or its result, was
+        erased; one that had not ended is parked then.
         """
         if id_ in self._runs:
             return _handle(self._runs[id_])
@@ -209,6 +220,8 @@ class Engine:
             run.load()
         except BaseException as exc:
             run.drop(exc)
+            if isinstance(exc, PayloadErased):
+                self._park(state, exc)
             raise
         if run.state.ended:
             run._finish()
@@ -217,6 +230,18 @@ class Engine:
         run.claim(None if code is None else digest_of(code))
         self._watch_over()
         return _handle(run)
+
+    def _park(self, state: Execution, erased: PayloadErased) -> None:
+        """Leave an execution that cannot go on to a person, so that it is not tried again and again."""
+        version = state.version
+        events = decide(state, ParkErased(self.world.now_us(), erased.version, erased.what), self.actor)
+        if events:
+            for event, id_ in zip(events, self.world.new_ids(len(events)), strict=True):
+                event.id = id_
+                state = evolve(state, event)
+            rows, _ = rows_after(state, None)
+            with suppress(VersionConflict):  # somebody else has it
+                self.store.append([Append(state.stream, version, events, rows)])
 
     async def recover(self) -> tuple[list[Handle], dict[str, Exception]]:
         """Resume every execution that a dead worker left; the oldest first.

@@ -50,7 +50,7 @@ class ExecutionParked(Facts):
     """Left as it is until a person looks. Payload: `{"detail": …}`."""
 
     type = "execution.parked"
-    reason: Literal["in_doubt", "poison", "no_code", "diverged"]
+    reason: Literal["in_doubt", "poison", "no_code", "diverged", "erased"]
     step: Name | None = None
 
 
