@@ -14,6 +14,8 @@
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
+    │   ├── KeyRingRefused      a data key cannot be wrapped or unwrapped
+    │   ├── PayloadUnreadable   a payload is there, and cannot be read here
     │   ├── CursorMoved         another consumer of the same name went on from there; nothing was done
     │   ├── WrongLog            a consumer's position is not of this log
     │   ├── LogForked           the log is not the one that was signed; nothing was signed
@@ -205,6 +207,29 @@ class ArchiveDamaged(StoreError):
 
     def __str__(self) -> str:
         return f"{self.source}: event {self.position}: {self.problem}"
+
+
+@dataclass(eq=False)
+class KeyRingRefused(StoreError):
+    """A data key cannot be wrapped or unwrapped: the key ring is another, not readable, or not to be reached."""
+
+    ring: str
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.ring}: data key {self.key} {self.problem}" if self.key else f"{self.ring}: {self.problem}"
+
+
+@dataclass(eq=False)
+class PayloadUnreadable(StoreError):
+    """A payload is there, and cannot be read here. The log itself is as it was."""
+
+    position: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"event {self.position}: its payload {self.problem}"
 
 
 @dataclass(eq=False)

@@ -173,7 +173,8 @@ def write_payloads(path: Path, events: Iterable[RawEvent]) -> int:
         for page in _pages(events):
             rows: list[tuple[int, bytes, bytes]] = []
             for event in page:
-                if event.payload is None or event.salt is None:
+                if not isinstance(event.payload, bytes) or event.salt is None:
+                    left += event.payload is not None  # what is kept apart from its header
                     continue
                 if orjson.loads(event.header)["payload"]["class"] == "personal":
                     left += 1

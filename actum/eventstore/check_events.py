@@ -17,7 +17,8 @@ import orjson
 from actum.events.envelope import VERSION
 from actum.eventstore.check_bytes import hmac_sha256, holds_float
 from actum.eventstore.protocol import RawEvent
-from actum.eventstore.verification import Faults
+from actum.eventstore.subjects import PART_NAMES, Parts
+from actum.eventstore.verification import Check, Faults
 
 __all__ = ["EventScan"]
 
@@ -36,6 +37,7 @@ class _Last(NamedTuple):
 
 _NEW: Final = _Last(0, None, -1, None)
 _UNREADABLE: Final = object()
+_WHAT: Final = {"payload": "its payload", "personal": "the personal part of its payload"}
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
@@ -55,6 +57,9 @@ class EventScan:
         self.streams = Faults("streams")
         self.chains = Faults("chains")
         self.payload_faults = Faults("payloads")
+        self.unread = 0
+        """Payloads, or parts of them, that cannot be read here, so that nothing can be said about them."""
+        self.why_unread = ""
         self.backwards: int | None = None
         """The first position recorded earlier than the one before it: a hint, since clocks may be set back."""
         self._recorded_at = ""
@@ -99,7 +104,8 @@ class EventScan:
                         salt is payload is None
                         if about is None
                         else salt is not None
-                        and payload is not None
+                        and type(payload) is bytes
+                        and "personal" not in head
                         and about["digest"] == "hmac-sha256:" + hmac_sha256(salt, payload)
                         and about["size"] == len(payload)
                     )
@@ -227,6 +233,9 @@ class EventScan:
         def bad(reason: str) -> None:
             self.payload_faults.at(row.position, stream, version, reason)
 
+        if isinstance(payload, tuple):
+            self._parts(row, stream, version, payload)
+            return
         if about is None:
             if salt is not None or payload is not None:
                 bad("it has a payload that its header does not know")
@@ -242,6 +251,40 @@ class EventScan:
             bad("its payload or salt was changed: they do not give the digest in its header")
         elif len(payload) != about["size"]:
             bad(f"its payload has {len(payload)} bytes, its header says {about['size']!r}")
+
+    def _parts(self, row: RawEvent, stream: str, version: int, parts: Parts) -> None:
+        """A payload that is kept apart from its header: each part of it against what the header says of that part."""
+
+        def bad(reason: str) -> None:
+            self.payload_faults.at(row.position, stream, version, reason)
+
+        self.payloads += 1
+        head = orjson.loads(row.header)
+        there = {part.name: part for part in parts}
+        for name in (name for name in PART_NAMES if name in head or name in there):
+            about, part, what = head.get(name), there.get(name), _WHAT[name]
+            if not isinstance(about, dict) or not {"digest", "size"} <= about.keys():
+                bad(f"it has {what} that its header does not know")
+            elif part is None:
+                bad(f"{what} is missing, and no event says that it was erased")
+            elif part.box.key != about.get("key"):
+                bad(f"{what} is under the data key {part.box.key}, its header says {about.get('key')}")
+            elif part.problem is not None and part.wrong:
+                bad(f"{what} {part.problem}")
+            elif part.salt is None or part.data is None:
+                self.unread += 1
+                self.why_unread = self.why_unread or f"position {row.position}: {what} {part.problem}"
+            elif "hmac-sha256:" + hmac.digest(part.salt, part.data, "sha256").hex() != about["digest"]:
+                bad(f"{what} or its salt was changed: they do not give the digest in its header")
+            elif len(part.data) != about["size"]:
+                bad(f"{what} has {len(part.data)} bytes, its header says {about['size']!r}")
+
+    def check_payloads(self) -> Check:
+        """What was found about payloads; not ok and not failed when some could not be read here."""
+        if self.unread and self.payload_faults.count == 0:
+            detail = f"not checked: {self.unread} of {self.payloads} payloads cannot be read here ({self.why_unread})"
+            return Check("payloads", None, detail)
+        return self.payload_faults.check(f"all {self.payloads} payloads give the digests in their headers")
 
     # -- the end of the log --------------------------------------------------------------------------------------
 

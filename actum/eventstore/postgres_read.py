@@ -16,10 +16,12 @@ from actum.events import RecordedEvent, id_text
 from actum.events.merkle import Frontier
 from actum.eventstore.postgres_connection import Connection, DatabaseError, bigints, connect, reason_of, texts
 from actum.eventstore.postgres_open import Address
+from actum.eventstore.protection import KEPT_APART, Protected
 from actum.eventstore.protocol import RawEvent, TreeState
+from actum.eventstore.subjects import Box
 from actum.eventstore.views import VIEWS, check_query
 
-__all__ = ["BATCH_BITS", "PostgresReader"]
+__all__ = ["BATCH_BITS", "BOXES", "PostgresReader", "boxes_of"]
 
 BATCH_BITS: Final = 20
 """An event's number is that of its batch times 2^20 plus its place in the batch."""
@@ -50,11 +52,16 @@ _HEADS = (
     "WHERE e.stream = s.no AND e.version = w.version - 1) END "
     "FROM streams s LEFT JOIN w ON w.stream = s.no WHERE s.tenant = %s AND coalesce(w.version, s.version) > 0 "
 )
+BOXES: Final = "SELECT b.seq, b.part, b.key, b.form, b.data, b.place FROM protected b "
+_BOXES = (
+    "SELECT l.seq, b.part, b.key, b.form, b.data, b.place FROM log l JOIN protected b ON b.seq = l.event "
+    "WHERE l.seq = ANY(%s) ORDER BY l.seq, b.part"
+)
 _PAGE = 1_000
 _POLL_S = (0.002, 0.02)  # how late another process's commit may be seen: at first, and when nothing happens
 
 
-class PostgresReader:
+class PostgresReader(Protected):
     """One tenant's log in one PostgreSQL database, for reading. `tenant_no` is set by who opens it."""
 
     def __init__(self, address: Address, tenant: str) -> None:
@@ -86,13 +93,17 @@ class PostgresReader:
         some = "AND e.type = ANY(%s) " if types is not None else ""
         values = () if types is None else (texts(list(types)),)
         for rows in self._pages(_EVENTS if payloads else _HEADERS, some, values, after, limit):
-            yield from self._recorded(rows)
+            yield from (
+                self._recorded(rows) if payloads else [RecordedEvent(row[0] - self._base, row[1]) for row in rows]
+            )
 
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         base, new = self._base, tuple.__new__  # RawEvent(…) takes twice as long, and checking makes millions
         for rows in self._pages(_RAW, "", (), after, limit):
             for seq, stream, version, raw_id, kind, header, salt, data in rows:
                 name = id_text(raw_id) if len(raw_id) == 16 else repr(raw_id)
+                if data is None and salt is None and KEPT_APART in header:
+                    data = self._protection.raw_parts(name, self._boxes([seq - base]).get(seq - base, ()))
                 yield new(RawEvent, (seq - base, stream or "", version, name, kind, header, salt, data))
 
     def _pages(
@@ -117,7 +128,13 @@ class PostgresReader:
 
     def _recorded(self, rows: list[Any]) -> list[RecordedEvent]:
         base = self._base
-        return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+        events = [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+        apart = [event.position for event in events if event.payload is None and "payload" in event.head]
+        return self._protection.open_all(events, self._boxes(apart)) if apart else events
+
+    def _boxes(self, positions: list[int]) -> dict[int, list[Box]]:
+        """What is kept apart of the events at these positions."""
+        return boxes_of(self._ask(_BOXES, (bigints([self._base + at for at in positions]),)), self._base)
 
     # -- the log as a whole --------------------------------------------------------------------------------------
 
@@ -255,6 +272,14 @@ class PostgresReader:
 
     def _connect(self) -> Connection:
         return connect(self.url, self._address.parameters)
+
+
+def boxes_of(rows: list[Any], base: int) -> dict[int, list[Box]]:
+    """Rows that `BOXES` gave, by the numbers that come first, less `base`."""
+    found: dict[int, list[Box]] = {}
+    for seq, part, key, *rest in rows:
+        found.setdefault(seq - base, []).append(Box(part, None if key is None else id_text(key), *rest))
+    return found
 
 
 def _bytewise(view: str, column: str) -> str:

@@ -17,10 +17,12 @@ from actum.errors import StoreDamaged, StoreRefused, StoreUnavailable, VersionCo
 from actum.events import RecordedEvent, id_bytes, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, check_batch, sort_out_conflict
+from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch
 from actum.eventstore.sqlite_group import Group, Head, IdTaken
 from actum.eventstore.sqlite_open import parse_url, prepare
 from actum.eventstore.sqlite_read import EVENTS, SQLiteReader
+from actum.eventstore.subjects import KeyRows
 from actum.eventstore.writer import Answer, GroupWriter
 
 __all__ = ["SQLiteStore"]
@@ -37,11 +39,19 @@ class SQLiteStore(SQLiteReader):
     (seconds to wait for another process's commit).
     """
 
-    def __init__(self, url: str, tenant: str = "default", clock: Callable[[], int] = _now_us) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant: str = "default",
+        clock: Callable[[], int] = _now_us,
+        vault: Vault | None = None,
+    ) -> None:
         path, options = parse_url(url)
         read_only = options.get("mode") == "ro"
         super().__init__(url, tenant, path, read_only=read_only, busy_s=float(options.get("busy_timeout", "5")))
         self._clock = clock
+        vault = (vault or Vault()).or_in(self.path.with_name(f"{self.path.name}.blobs"))
+        self._protection = Protection(url, tenant, vault, self._open_rows, clock)
         prepare(url, path, read_only=read_only)
         self._connection = self._connect()
         try:
@@ -62,10 +72,13 @@ class SQLiteStore(SQLiteReader):
         self._writer = GroupWriter(url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
-        return self._writer.append(batch)
+        return self._writer.append(batch) if is_plain(batch) else self._protection.append(batch, self._writer.append)
 
     def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
-        self._writer.append_soon(batch, done)
+        if is_plain(batch):
+            self._writer.append_soon(batch, done)
+        else:
+            self._protection.append_soon(batch, done, self._writer.append_soon)
 
     def add_checkpoint(self, size: int, note: str) -> None:
         if self._closed:
@@ -88,7 +101,15 @@ class SQLiteStore(SQLiteReader):
             self._closed = True
             self._changed.notify_all()
         self._drop_idle()
+        self._protection.close()
         self._connection.close()
+
+    def _open_rows(self) -> KeyRows:
+        from actum.eventstore.sqlite_rows import SQLiteRows  # with SQLAlchemy, only when payloads are kept apart
+
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        return SQLiteRows(self.url, self._tenant_no, self._connect, read_only=self._read_only)
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
 
@@ -154,7 +175,7 @@ class SQLiteStore(SQLiteReader):
     def _plan(self, group: Group, batch: Batch) -> Answer:
         """Give the batch its places in the group, or say why not; other batches of the group are not touched."""
         try:
-            ids = check_batch(batch)
+            ids = check_batch(batch, self.payload_limit_bytes)
             return group.add(batch, ids)
         except VersionConflict as conflict:
             if group.holds_one_of(ids):  # this batch twice in one group: settle them one after the other

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from actum.events import seal
+from actum.events import id_bytes, seal
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import check_expected
+from actum.eventstore.protection import BoxedEvent
 from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.subjects import Box
 from actum.eventstore.views import VIEWS
 
 __all__ = ["Group", "Head", "IdTaken"]
@@ -70,6 +72,7 @@ class Group:
         self.leaves: list[bytes] = []
         self._events: list[Any] = []
         self._payloads: list[Any] = []
+        self._boxes: list[tuple[int, Box]] = []
         self._views: dict[tuple[str, tuple[str, ...]], Mapping[str, Any] | None] = {}
         self._ids: set[bytes] = set()
 
@@ -82,6 +85,7 @@ class Group:
         created: list[str] = []
         events: list[Any] = []
         payloads: list[Any] = []
+        boxes: list[tuple[int, Box]] = []
         leaves: list[bytes] = []
         tenant, tenant_no, now = self._tenant, self._tenant_no, self._now
         first = self._size + len(self.leaves)
@@ -102,8 +106,10 @@ class Group:
                 leaf = sealed[1]
                 leaves.append(leaf)
                 events += (seq, tenant_no, no, version, next_id(), event.type, sealed[0])
-                if payload is not None:
+                if sealed[2] is not None:
                     payloads += (seq, salt, payload)
+                elif isinstance(event, BoxedEvent):
+                    boxes += [(seq, box) for box in event.boxes]
                 version += 1
                 seq += 1
             heads[stream] = (no, version, leaf)
@@ -112,6 +118,7 @@ class Group:
         self.leaves += leaves
         self._events += events
         self._payloads += payloads
+        self._boxes += boxes
         self._ids.update(ids)
         for _, _, _, views in batch:
             for view, key, row in views:
@@ -141,6 +148,8 @@ class Group:
             )
         _insert_rows(con, _INSERT_EVENTS, self._events, len(_EVENT_COLUMNS))
         _insert_rows(con, _INSERT_PAYLOADS, self._payloads, len(_PAYLOAD_COLUMNS))
+        if self._boxes:
+            self._write_boxes(con)
         self._write_views(con)
         grown = frontier.copy()
         grown.extend(self.leaves)
@@ -149,6 +158,19 @@ class Group:
             (grown.size, grown.to_bytes(), tenant_no),
         )
         return grown
+
+    def _write_boxes(self, con: sqlite3.Connection) -> None:
+        """All but those under a key that somebody has destroyed."""
+        keys = {None if box.key is None else id_bytes(box.key) for _, box in self._boxes}
+        live = "SELECT 1 FROM subjects WHERE tenant = ? AND key = ? AND destroyed_at IS NULL"
+        kept = {key for key in keys if key is None or con.execute(live, (self._tenant_no, key)).fetchone()}
+        for seq, (part, name, form, data, place) in self._boxes:
+            key = None if name is None else id_bytes(name)
+            if key in kept:
+                con.execute(
+                    "INSERT INTO protected (seq, part, tenant, key, form, data, place) VALUES (?,?,?,?,?,?,?)",
+                    (seq, part, self._tenant_no, key, form, data, place),
+                )
 
     def _write_views(self, con: sqlite3.Connection) -> None:
         rows: dict[str, list[Any]] = {}

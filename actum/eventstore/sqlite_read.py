@@ -13,7 +13,9 @@ from urllib.parse import quote
 from actum.errors import StoreDamaged, StoreRefused
 from actum.events import RecordedEvent, id_text
 from actum.events.merkle import Frontier
+from actum.eventstore.protection import KEPT_APART, Protected
 from actum.eventstore.protocol import RawEvent, TreeState
+from actum.eventstore.subjects import Box
 from actum.eventstore.views import check_query
 
 __all__ = ["EVENTS", "SQLiteReader"]
@@ -36,7 +38,7 @@ def _decode_anyhow(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
-class SQLiteReader:
+class SQLiteReader(Protected):
     """One tenant's log in one SQLite file, for reading. `tenant_no` is set by who opens it."""
 
     def __init__(self, url: str, tenant: str, path: Path, *, read_only: bool, busy_s: float) -> None:
@@ -68,13 +70,15 @@ class SQLiteReader:
     ) -> Iterator[RecordedEvent]:
         some = f"AND e.type IN ({','.join('?' * len(types))}) " if types is not None else ""
         for rows in self._pages(EVENTS if payloads else _HEADERS, some, tuple(types or ()), after, limit):
-            yield from self._recorded(rows)
+            yield from self._recorded(rows) if payloads else self._bare(rows)
 
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         base, new = self._base, tuple.__new__  # RawEvent(…) takes twice as long, and checking makes millions
         for rows in self._pages(_RAW, "", (), after, limit):
             for seq, stream, version, raw_id, kind, header, salt, data in rows:
                 name = id_text(raw_id) if type(raw_id) is bytes and len(raw_id) == 16 else repr(raw_id)
+                if data is None and salt is None and type(header) is bytes and KEPT_APART in header:
+                    data = self._protection.raw_parts(name, self._boxes([seq - base]).get(seq - base, ()))
                 yield new(RawEvent, (seq - base, stream or "", version, name, kind, header, salt, data))
 
     def _pages(
@@ -107,7 +111,27 @@ class SQLiteReader:
 
     def _recorded(self, rows: list[_Row]) -> list[RecordedEvent]:
         base = self._base
-        return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+        events = [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+        apart = [event.position for event in events if event.payload is None and "payload" in event.head]
+        return self._protection.open_all(events, self._boxes(apart)) if apart else events
+
+    def _bare(self, rows: list[_Row]) -> list[RecordedEvent]:
+        base = self._base
+        return [RecordedEvent(row[0] - base, row[1]) for row in rows]
+
+    def _boxes(self, positions: list[int]) -> dict[int, list[Box]]:
+        """What is kept apart of the events at these positions."""
+        found: dict[int, list[Box]] = {}
+        for at in range(0, len(positions), 500):
+            seqs = [self._base + position for position in positions[at : at + 500]]
+            rows = self._ask(
+                "SELECT seq, part, key, form, data, place FROM protected "
+                f"WHERE seq IN ({','.join('?' * len(seqs))}) ORDER BY seq, part",
+                seqs,
+            )
+            for seq, part, key, *rest in rows:
+                found.setdefault(seq - self._base, []).append(Box(part, None if key is None else id_text(key), *rest))
+        return found
 
     # -- the log as a whole --------------------------------------------------------------------------------------
 

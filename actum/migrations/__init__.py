@@ -7,6 +7,6 @@ from typing import Final
 
 __all__ = ["HEAD", "REVISIONS"]
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every revision, oldest first. A test holds it against the files in `versions/`."""
 HEAD: Final = REVISIONS[-1]
