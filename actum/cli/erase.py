@@ -36,7 +36,7 @@ def erase(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Destroy the payloads, the keys and the name of a subject. Exit code 1 when a hold or a running execution forbids it.
+    """Destroy the payloads, the keys and the name of a subject. Exit code 1 when a hold or a run forbids it.
 
     The log says first what goes, on what ground and by whom; its headers stay, and it verifies as before.
     """

@@ -32,7 +32,7 @@ def set_(
         list[str],
         typer.Argument(
             metavar="FILE | WHAT=TIME …",
-            help="A JSON file; or rules like personal=6mo business=7y type:model.called=30d. They are the whole policy.",
+            help="A JSON file, or rules like personal=6mo business=7y type:model.called=30d: the whole policy.",
         ),
     ],
     json: Json = False,

@@ -15,6 +15,7 @@ from actum.errors import StoreDamaged
 from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check_checkpoints import Roots, check_notes, check_signatures, check_tree
+from actum.eventstore.check_erasures import Gone
 from actum.eventstore.check_events import EventScan
 from actum.eventstore.check_seals import Seals, Trusted
 from actum.eventstore.check_views import Rebuild, Views, compare_views, read_views
@@ -49,7 +50,7 @@ def check_store(
     """
     elsewhere = [(parse_unverified(note).size, note) for note in outside]
     kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
-    scan = EventScan(store.tenant)
+    scan = EventScan(store.tenant, Gone.read(store))
     seals = Seals.read(
         store, kept.tree.size, replace(trusted or Trusted(), keys=keys or (trusted.keys if trusted else ()))
     )
@@ -63,6 +64,7 @@ def check_store(
         scan.lost_tail(kept.tree.size)
     same_tree = check_tree(kept.tree, roots, tree, scan.backwards)
     scan.finish(kept.heads, pass_.moved, same_tree=same_tree)
+    scan.gone.settle(store, scan.payload_faults)
     notes = Faults("checkpoints")
     beside = {name: Faults(name) for name in ("keys", "recorded checkpoints", "time stamps", "stream ends")}
     outer = {name: Faults(name) for name in ("signatures", "kept checkpoint", "witnesses")}

@@ -16,6 +16,8 @@ import orjson
 
 from actum.events.envelope import VERSION
 from actum.eventstore.check_bytes import hmac_sha256, holds_float
+from actum.eventstore.check_erasures import Gone
+from actum.eventstore.holds import Piece, pieces_of
 from actum.eventstore.protocol import RawEvent
 from actum.eventstore.subjects import PART_NAMES, Parts
 from actum.eventstore.verification import Check, Faults
@@ -44,8 +46,9 @@ _PLAIN: Final = frozenset({str, int, bool, type(None)})
 class EventScan:
     """Takes raw events in the order of the log, and collects what is wrong with them."""
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, gone: Gone | None = None) -> None:
         self._tenant = tenant
+        self.gone = gone or Gone()
         self._lasts: dict[str, tuple[int, str | None, int, tuple[int, int] | None]] = {}
         self.at = 0
         """The position that comes next."""
@@ -79,7 +82,7 @@ class EventScan:
         """Check events; returns their leaf hashes. All that is usual is settled here, the rest in `_look_closely`."""
         leaves: list[bytes] = []
         lasts, tenant, loads, dumps, form = self._lasts, self._tenant, orjson.loads, orjson.dumps, _SORTED
-        new, last_of = _NEW, lasts.get
+        new, last_of, until = _NEW, lasts.get, self.gone.until
         at, recorded_at, payloads = self.at, self._recorded_at, 0
         for row in rows:
             position, stream, version, id_, kind, header, salt, payload = row
@@ -108,6 +111,7 @@ class EventScan:
                         and "personal" not in head
                         and about["digest"] == "hmac-sha256:" + hmac_sha256(salt, payload)
                         and about["size"] == len(payload)
+                        and (head["recorded_at"] >= until or not self.gone.reaches_plain(position, head))
                     )
                 )
                 now = head["recorded_at"]
@@ -148,7 +152,7 @@ class EventScan:
         prev = _UNREADABLE if head is None else head.get("prev")
         self._link(row.position, stream, version, prev, leaf.hex(), bad_itself=bad_itself)
         if head is not None:
-            self._payload(row, stream, version, head.get("payload"))
+            self._payload(row, stream, version, head)
         return leaf
 
     def _last(self, stream: str) -> _Last:
@@ -227,24 +231,31 @@ class EventScan:
             reason = "it was changed: it fits neither what comes before nor what follows"
         self.chains.at(position, stream, version, reason)
 
-    def _payload(self, row: RawEvent, stream: str, version: int, about: object) -> None:
-        salt, payload = row.salt, row.payload
+    def _payload(self, row: RawEvent, stream: str, version: int, head: dict[str, Any]) -> None:
+        salt, payload, about = row.salt, row.payload, head.get("payload")
 
         def bad(reason: str) -> None:
             self.payload_faults.at(row.position, stream, version, reason)
 
+        pieces = self._pieces(row.position, head)
         if isinstance(payload, tuple):
-            self._parts(row, stream, version, payload)
+            self._parts(row, stream, version, head, payload, pieces)
             return
         if about is None:
             if salt is not None or payload is not None:
                 bad("it has a payload that its header does not know")
             return
-        self.payloads += 1
-        if not isinstance(about, dict) or not {"digest", "size"} <= about.keys():
+        if not isinstance(about, dict) or not {"digest", "size"} <= about.keys() or not pieces:
             bad("its header does not say what its payload is")
-        elif payload is None:
-            bad("its payload is missing, and no event says that it was erased")
+            return
+        if payload is None:
+            for piece in pieces.values():
+                self.gone.missing(piece, version, self.payload_faults)
+            return
+        self.payloads += 1
+        problem = self.gone.there(pieces["payload"])
+        if problem is not None:
+            bad(problem)
         elif not isinstance(payload, bytes) or not isinstance(salt, bytes) or len(salt) != 32:
             bad("its payload or salt is not stored as bytes of the right length")
         elif "hmac-sha256:" + hmac.digest(salt, payload, "sha256").hex() != about["digest"]:
@@ -252,21 +263,32 @@ class EventScan:
         elif len(payload) != about["size"]:
             bad(f"its payload has {len(payload)} bytes, its header says {about['size']!r}")
 
-    def _parts(self, row: RawEvent, stream: str, version: int, parts: Parts) -> None:
+    def _pieces(self, position: int, head: dict[str, Any]) -> dict[str, Piece]:
+        try:
+            pieces = {piece.part: piece for piece in pieces_of(position, head)}
+        except (LookupError, TypeError, AttributeError):
+            return {}
+        said = [value for piece in pieces.values() for value in piece[1:]]
+        return pieces if all(value is None or type(value) is str for value in said) else {}
+
+    def _parts(
+        self, row: RawEvent, stream: str, version: int, head: dict[str, Any], parts: Parts, pieces: dict[str, Piece]
+    ) -> None:
         """A payload that is kept apart from its header: each part of it against what the header says of that part."""
 
         def bad(reason: str) -> None:
             self.payload_faults.at(row.position, stream, version, reason)
 
         self.payloads += 1
-        head = orjson.loads(row.header)
         there = {part.name: part for part in parts}
         for name in (name for name in PART_NAMES if name in head or name in there):
             about, part, what = head.get(name), there.get(name), _WHAT[name]
-            if not isinstance(about, dict) or not {"digest", "size"} <= about.keys():
+            if not isinstance(about, dict) or not {"digest", "size"} <= about.keys() or name not in pieces:
                 bad(f"it has {what} that its header does not know")
             elif part is None:
-                bad(f"{what} is missing, and no event says that it was erased")
+                self.gone.missing(pieces[name], version, self.payload_faults)
+            elif (problem := self.gone.there(pieces[name])) is not None:
+                bad(problem)
             elif part.box.key != about.get("key"):
                 bad(f"{what} is under the data key {part.box.key}, its header says {about.get('key')}")
             elif part.problem is not None and part.wrong:
@@ -282,9 +304,13 @@ class EventScan:
     def check_payloads(self) -> Check:
         """What was found about payloads; not ok and not failed when some could not be read here."""
         if self.unread and self.payload_faults.count == 0:
-            detail = f"not checked: {self.unread} of {self.payloads} payloads cannot be read here ({self.why_unread})"
+            detail = (
+                f"not checked: {self.unread} of {self.payloads} payloads cannot be read here ({self.why_unread})"
+                + self.gone.told()
+            )
             return Check("payloads", None, detail)
-        return self.payload_faults.check(f"all {self.payloads} payloads give the digests in their headers")
+        told = self.gone.told()
+        return self.payload_faults.check(f"all {self.payloads} payloads give the digests in their headers{told}")
 
     # -- the end of the log --------------------------------------------------------------------------------------
 

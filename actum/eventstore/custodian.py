@@ -113,4 +113,6 @@ def check_reason(reason: str, subject: str | None) -> None:
     if not reason.strip():
         raise BadInput("say for what reason; nothing was written")
     if subject is not None and subject.casefold() in reason.casefold():
-        raise BadInput("the reason names the subject, and it would stay when the subject is erased; nothing was written")
+        raise BadInput(
+            "the reason names the subject, and it would stay when the subject is erased; nothing was written"
+        )

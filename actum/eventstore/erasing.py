@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from actum.errors import ErasureRefused, VersionConflict
-from actum.events import Actor, to_text
+from actum.errors import BadInput, ErasureRefused, VersionConflict
+from actum.events import Actor, PartName, to_text
 from actum.eventstore.custodian import check_reason, record
 from actum.eventstore.erasures import Custody, Erasure, read_custody
 from actum.eventstore.holds import Hold, pieces_of
@@ -114,10 +114,18 @@ def erase_subject(
             continue  # perhaps a hold was placed meanwhile: look again
         break
     # From here on the log says that they are gone. A crash before the end of this is completed by the next call.
-    for key in found.keys:
-        store.destroy_key(key)
+    # The name goes first; so when nothing is found, it may be a name whose erasure was interrupted after that.
+    for key in found.keys or custody.erasures.keys:
+        _destroy(store, key)
     store.scrub()
     return found
+
+
+def _destroy(store: EventStore, key: str) -> int:
+    try:
+        return store.destroy_key(key)
+    except BadInput:
+        return 0  # this store has no such key: it was restored without
 
 
 def _facts(found: Found, key: str, basis: str) -> dict[str, Any]:
@@ -142,7 +150,7 @@ def _facts(found: Found, key: str, basis: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an erasure that was recorded has left to do, or a call of `finish` has done."""
+    """What `finish` has found left to do, and done: keys that were still alive, and payloads."""
 
     keys: int
     payloads: int
@@ -151,28 +159,26 @@ class Left:
 def finish(store: EventStore) -> Left:
     """Destroy whatever the log says is erased and is still there; reads the whole log when rules erased something."""
     custody = read_custody(store)
-    keys = [key for key, _, _ in store.subjects() if key in custody.erasures.keys]
-    payloads = sum(store.destroy_key(key) for key in keys)
+    alive = sum(key in custody.erasures.keys for key, _, _ in store.subjects())
+    payloads = sum(_destroy(store, key) for key in custody.erasures.keys)
     if custody.erasures.rules():
         payloads += drop(store, custody.erasures.rules())
-    store.scrub()
-    return Left(len(keys), payloads)
+    store.scrub(thorough=True)
+    return Left(alive, payloads)
 
 
 def drop(store: EventStore, rules: Iterable[Erasure]) -> int:
     """Destroy the payloads that these erasures reach, all of which have `before`; how many were still there."""
     listed = list(rules)
-    dropped = 0
-    page: list[tuple[int, str]] = []
     end = max((rule.position for rule in listed), default=0)  # they look back from where they stand
+    dropped = 0
+    pages: dict[PartName, list[int]] = {"payload": [], "personal": []}
     for event in store.read(limit=end, payloads=False):
-        page += [
-            (piece.position, piece.part)
-            for piece in pieces_of(event.position, event.head)
-            if any(rule.reaches(piece) for rule in listed)
-        ]
-        if len(page) >= _AT_ONCE:
-            dropped += store.drop_payloads(page)
-            page = []
-    return dropped + (store.drop_payloads(page) if page else 0)
-
+        for piece in pieces_of(event.position, event.head):
+            if any(rule.reaches(piece) for rule in listed):
+                page = pages[piece.part]
+                page.append(piece.position)
+                if len(page) == _AT_ONCE:
+                    dropped += store.drop_payloads(page, piece.part)
+                    page.clear()
+    return dropped + sum(store.drop_payloads(page, part) for part, page in pages.items() if page)

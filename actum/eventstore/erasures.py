@@ -88,7 +88,8 @@ class Erasures:
             if erasure.whole_key and erasure.key is not None:
                 self._keys.setdefault(erasure.key, erasure)
         self._rules = [erasure for erasure in self._all if not erasure.whole_key]
-        self._newest = max((erasure.before or "~" for erasure in self._rules), default="")
+        self.newest = max((erasure.before or "~" for erasure in self._rules), default="")
+        """No rule reaches what was recorded at this time or later."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -105,7 +106,7 @@ class Erasures:
             by_key = self._keys.get(piece.key)
             if by_key is not None:
                 return by_key
-        if piece.recorded_at >= self._newest:
+        if piece.recorded_at >= self.newest:
             return None
         return next((erasure for erasure in self._rules if erasure.reaches(piece)), None)
 

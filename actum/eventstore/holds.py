@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from actum.events import Actor, RecordedEvent
+from actum.events import Actor, PartName, RecordedEvent
 
 __all__ = ["Hold", "Holds", "Piece", "pieces_of"]
 
@@ -18,8 +18,7 @@ class Piece(NamedTuple):
     stream: str
     type: str
     recorded_at: str
-    part: str
-    """`payload` or `personal`, as in the header."""
+    part: PartName
     payload_class: str
     key: str | None
 

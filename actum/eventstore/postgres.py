@@ -170,14 +170,14 @@ class PostgresStore(PostgresReader):
     def _open_rows(self) -> KeyRows:
         from sqlalchemy import URL, create_engine  # only when payloads are kept apart
 
-        from actum.eventstore.subjects_sql import SqlRows
+        from actum.eventstore.postgres_rows import PostgresRows
 
         def open_engine() -> Engine:
             return create_engine(URL.create("postgresql+psycopg"), connect_args=dict(self._address.parameters))
 
         if self._closed:
             raise StoreRefused(self.url, "the store is closed")
-        return SqlRows(self.url, self._tenant_no, open_engine, in_log=True)
+        return PostgresRows(self.url, self._tenant_no, open_engine)
 
     # -- everything below runs in the writer's thread, or the patient one's ------------------------------------------
 

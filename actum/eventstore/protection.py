@@ -19,13 +19,34 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from actum.errors import BadInput, KeyRingRefused, StoreRefused, StoreUnavailable
-from actum.events import PAYLOAD_LIMIT_BYTES, FiledEvent, NewEvent, Part, RecordedEvent, payload_digest, to_text
+from actum.events import (
+    PAYLOAD_LIMIT_BYTES,
+    FiledEvent,
+    NewEvent,
+    Part,
+    PartName,
+    RecordedEvent,
+    payload_digest,
+    to_text,
+)
 from actum.events.fields import cut, join
 from actum.eventstore.blobs import BLOB_LIMIT_BYTES, BlobStore, FolderBlobs, blob_name
 from actum.eventstore.expected import check_batch
 from actum.eventstore.key_ring import KeyRing
 from actum.eventstore.protocol import Append, Appended, Batch
-from actum.eventstore.subjects import ERASED, PART_NAMES, Box, KeyRow, KeyRows, OpenedEvent, Parts, RawPart, Which
+from actum.eventstore.subjects import (
+    ERASED,
+    PART_NAMES,
+    PLAIN,
+    SEALED,
+    Box,
+    KeyRow,
+    KeyRows,
+    OpenedEvent,
+    Parts,
+    RawPart,
+    Which,
+)
 from actum.eventstore.writer import deliver
 
 __all__ = ["KEPT_APART", "BoxedEvent", "Protected", "Protection", "Vault", "is_plain"]
@@ -35,8 +56,6 @@ KEPT_APART: Final = b'"digest":"hmac-sha256:'
 
 _SALT: Final = 32
 _NONCE: Final = 12
-_PLAIN: Final = 0
-_SEALED: Final = 1
 _KEPT_OPEN: Final = 10_000  # data keys in memory
 _SUBJECT_LIMIT: Final = 512
 _FIELDS: Final = tuple(field.name for field in fields(NewEvent))
@@ -193,12 +212,12 @@ class Protection:
         return boxed
 
     def _box(self, event_id: str, part: Part, blobs: list[str]) -> Box:
-        data, form, number = part.salt + part.data, _PLAIN, PART_NAMES.index(part.name)
+        data, form, number = part.salt + part.data, PLAIN, PART_NAMES.index(part.name)
         data_key = None if part.key is None else self._data_key_for_writing(part.key)
         if part.key is not None and data_key is not None:
             nonce = os.urandom(_NONCE)
             data = nonce + AESGCM(data_key).encrypt(nonce, data, self._context(part.key, event_id, number))
-            form = _SEALED
+            form = SEALED
         if self._blobs is None or len(part.data) <= PAYLOAD_LIMIT_BYTES:
             return Box(number, part.key, form, data, None)
         place = payload_digest(part.salt, part.data).removeprefix("hmac-sha256:")
@@ -279,8 +298,12 @@ class Protection:
         self._data_keys.pop(key, None)
         return self._remove(Which(key=key))
 
-    def drop_payloads(self, positions: Sequence[int]) -> int:
-        return self._remove(Which(positions=frozenset(positions)))
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        number = None if part is None else PART_NAMES.index(part)
+        return self._remove(Which(positions=frozenset(positions), part=number))
+
+    def scrub(self, *, thorough: bool) -> None:
+        self._rows.scrub(thorough=thorough)
 
     def _remove(self, which: Which) -> int:
         # The blobs first: their names are gone with the rows. Interrupted here, doing it again finds the rest.
@@ -344,14 +367,19 @@ class Protection:
     def raw_parts(self, event_id: str, boxes: Sequence[Box]) -> Parts | None:
         """For checking: the parts in the boxes of the event with this id; None when there are none."""
         known = self._find({box.key for box in boxes if box.key is not None})
-        return tuple(self._parts(event_id, boxes, known)) or None
+        return tuple(self._parts(event_id, boxes, known, doomed=True)) or None
 
-    def _parts(self, event_id: str, boxes: Sequence[Box], known: Mapping[str, KeyRow]) -> Iterator[RawPart]:
+    def _parts(
+        self, event_id: str, boxes: Sequence[Box], known: Mapping[str, KeyRow], *, doomed: bool = False
+    ) -> Iterator[RawPart]:
+        """What is in the boxes; with `doomed` also that there is one under a key that is destroyed."""
         for box in boxes:
             name = PART_NAMES[box.part]
             row = None if box.key is None else known.get(box.key)
             if box.key is not None and (row is None or row.destroyed_at is not None):
-                continue  # it is on its way out
+                if doomed:  # it is on its way out
+                    yield RawPart(name, box, None, None, "is there, though its data key is destroyed", True)
+                continue
             try:
                 inside, problem = self._inside(event_id, box, row)
             except (KeyRingRefused, StoreRefused) as exc:
@@ -373,7 +401,7 @@ class Protection:
         where = "its row" if box.place is None else f"the blob {box.place}"
         if not isinstance(data, bytes) or len(data) < _SALT:
             return None, f"was changed: {where} is not what was written"
-        if box.form == _PLAIN:
+        if box.form == PLAIN:
             return data, ""
         if row is None or row.wrapped is None:
             return None, f"was changed: {where} is under no data key"
@@ -406,8 +434,11 @@ class Protected:
     def destroy_key(self, key: str) -> int:
         return self._protection.destroy_key(key)
 
-    def drop_payloads(self, positions: Sequence[int]) -> int:
-        return self._protection.drop_payloads(positions)
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        return self._protection.drop_payloads(positions, part)
+
+    def scrub(self, *, thorough: bool = False) -> None:
+        self._protection.scrub(thorough=thorough)
 
     def rewrap_keys(self) -> int:
         return self._protection.rewrap_keys()

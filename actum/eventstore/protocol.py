@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from actum.events import NewEvent, RecordedEvent
+from actum.events import NewEvent, PartName, RecordedEvent
 from actum.eventstore.subjects import Parts
 
 __all__ = [
@@ -198,8 +198,19 @@ class EventStore(Protocol):
         digest and the size are kept. Doing it again finishes what was interrupted. Raises `BadInput` for no such key.
         """
 
-    def drop_payloads(self, positions: Sequence[int]) -> int:
-        """Remove the payloads of these events, headers and all else stay; returns how many events had one."""
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        """Remove the payloads of these events, or that part of them; headers and all else stay.
+
+        Returns how many events had one.
+        """
+
+    def scrub(self, *, thorough: bool = False) -> None:
+        """See that what was destroyed cannot be read from the store's own files either: after destroying, once.
+
+        What was encrypted needs no more than to lose its key. Where payloads lay plain, or with `thorough`, all that
+        is left is written anew, which takes time and room in proportion to the store. Raises `StoreRefused` when
+        another connection keeps it from that; nothing comes back by it, and calling again completes it.
+        """
 
     def rewrap_keys(self) -> int:
         """Wrap all live data keys again, by the key that the key ring wraps with now; returns how many."""

@@ -1,6 +1,6 @@
 """Retention: how long payloads are kept, by class and by type of event, as data. Pure.
 
-A policy is the JSON object `{"rules": [{"class": "personal", "keep": "6mo"}, {"type": "model.called", "keep": "30d"}]}`.
+A policy is a JSON object: `{"rules": [{"class": "personal", "keep": "6mo"}, {"type": "model.called", "keep": "30d"}]}`.
 For a payload the rule of its event's type counts, else that of its class; what has no rule is kept.
 """
 

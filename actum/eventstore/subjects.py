@@ -11,11 +11,26 @@ from typing import Any, Final, NamedTuple, Protocol
 from actum.errors import PayloadUnreadable
 from actum.events import PartName, RecordedEvent
 
-__all__ = ["ERASED", "PART_NAMES", "Box", "KeyRow", "KeyRows", "OpenedEvent", "Parts", "RawPart", "Which"]
+__all__ = [
+    "ERASED",
+    "PART_NAMES",
+    "PLAIN",
+    "SEALED",
+    "Box",
+    "KeyRow",
+    "KeyRows",
+    "OpenedEvent",
+    "Parts",
+    "RawPart",
+    "Which",
+]
 
 PART_NAMES: Final[tuple[PartName, ...]] = ("payload", "personal")
 """The parts of a payload, by their numbers in the table."""
 ERASED: Final = "was erased"
+PLAIN: Final = 0
+SEALED: Final = 1
+"""The forms of a box."""
 
 
 class KeyRow(NamedTuple):
@@ -31,7 +46,7 @@ class KeyRow(NamedTuple):
 class Box(NamedTuple):
     """One part of a payload as it is stored: in `data`, or in the blob at `place`.
 
-    `form` 0: salt ‖ part. 1: nonce ‖ AES-256-GCM of that under the data key.
+    `form` PLAIN: salt ‖ part. SEALED: nonce ‖ AES-256-GCM of that under the data key.
     """
 
     part: int
@@ -78,10 +93,16 @@ class OpenedEvent(RecordedEvent):
 
 
 class Which(NamedTuple):
-    """Some of the boxes: all that are under a key, or all of the events at these positions."""
+    """Some of the boxes: all that are under a key, or those of the events at these positions, all or of one part."""
 
     key: str | None = None
     positions: Collection[int] = ()
+    part: int | None = None
+
+    @property
+    def beside(self) -> Collection[int]:
+        """The positions whose payloads beside their headers are meant too."""
+        return self.positions if self.part in (None, 0) else ()
 
 
 class KeyRows(Protocol):
@@ -113,6 +134,9 @@ class KeyRows(Protocol):
 
     def remove(self, which: Which) -> int:
         """Remove boxes, and for positions the payloads that lie beside their headers; of how many events."""
+
+    def scrub(self, *, thorough: bool) -> None:
+        """As `EventStore.scrub`."""
 
     def close(self) -> None:
         """Let go of connections of its own."""

@@ -82,8 +82,11 @@ class MemoryRows:
                     self._boxes[at] = left
                 else:
                     del self._boxes[at]
-            beside = {at for at in which.positions if self._forget(at)}
+            beside = {at for at in which.beside if self._forget(at)}
             return len({at for at, _ in gone} | beside)
+
+    def scrub(self, *, thorough: bool) -> None:
+        """Nothing of it is in a file."""
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -93,5 +96,6 @@ class MemoryRows:
             (at, box)
             for at, boxes in self._boxes.items()
             for box in boxes
-            if at in which.positions or (which.key is not None and box.key == which.key)
+            if (at in which.positions and which.part in (None, box.part))
+            or (which.key is not None and box.key == which.key)
         ]

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from actum.errors import StoreRefused
 from actum.events import id_bytes, id_text
 from actum.eventstore.schema import log, payloads, protected, subjects
-from actum.eventstore.subjects import KeyRow, Which
+from actum.eventstore.subjects import PLAIN, KeyRow, Which
 
 __all__ = ["SqlRows"]
 
@@ -39,6 +39,8 @@ class SqlRows:
         self._tenant_no = tenant_no
         self._open_engine = open_engine
         self._in_log = in_log
+        self._plain_removed = False
+        """Whether something that lay plain was removed and the files not written anew since."""
 
     @cached_property
     def _engine(self) -> Engine:
@@ -123,19 +125,30 @@ class SqlRows:
 
     def remove(self, which: Which) -> int:
         gone: set[int] = set()
+        plain = 0
         with self._transaction() as con:
             for condition in self._conditions(con, which):
-                gone.update(con.execute(select(protected.c.seq).where(condition)).scalars())
+                found = con.execute(select(protected.c.seq, protected.c.form).where(condition)).all()
+                gone.update(seq for seq, _ in found)
+                plain += sum(form == PLAIN for _, form in found)
                 con.execute(delete(protected).where(condition))
-            for some in _some(self._seqs(con, which.positions)):
-                gone.update(con.execute(select(payloads.c.seq).where(payloads.c.seq.in_(some))).scalars())
+            for some in _some(self._seqs(con, which.beside)):
+                beside = con.execute(select(payloads.c.seq).where(payloads.c.seq.in_(some))).scalars().all()
+                gone.update(beside)
+                plain += len(beside)
                 con.execute(delete(payloads).where(payloads.c.seq.in_(some)))
+        self._plain_removed = self._plain_removed or plain > 0
         return len(gone)
+
+    def scrub(self, *, thorough: bool) -> None:
+        """A backend whose files keep what was removed from them does more."""
 
     def _conditions(self, con: Connection, which: Which) -> Iterator[ColumnElement[bool]]:
         ours = protected.c.tenant == self._tenant_no
         if which.key is not None:
             yield and_(ours, protected.c.key == id_bytes(which.key))
+        if which.part is not None:
+            ours = and_(ours, protected.c.part == which.part)
         for some in _some(self._seqs(con, which.positions)):
             yield and_(ours, protected.c.seq.in_(some))
 

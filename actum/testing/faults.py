@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from actum.errors import StoreUnavailable
-from actum.events import RecordedEvent
+from actum.events import PartName, RecordedEvent
 from actum.eventstore import Appended, Batch, EventStore, RawEvent, TreeState
 
 __all__ = ["FaultyStore"]
@@ -116,8 +116,11 @@ class FaultyStore:
     def destroy_key(self, key: str) -> int:
         return self._store.destroy_key(key)
 
-    def drop_payloads(self, positions: Sequence[int]) -> int:
-        return self._store.drop_payloads(positions)
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        return self._store.drop_payloads(positions, part)
+
+    def scrub(self, *, thorough: bool = False) -> None:
+        self._store.scrub(thorough=thorough)
 
     def rewrap_keys(self) -> int:
         return self._store.rewrap_keys()

@@ -21,7 +21,12 @@ def at(minute: int) -> str:
 
 
 def piece(position: int = 3, minute: int = 3, **facts: Any) -> Piece:
-    known = {"stream": "execution/a", "type": "step.completed", "part": "payload", "payload_class": "business"}
+    known: dict[str, Any] = {
+        "stream": "execution/a",
+        "type": "step.completed",
+        "part": "payload",
+        "payload_class": "business",
+    }
     return Piece(**{"position": position, "recorded_at": at(minute), "key": None, **known, **facts})
 
 
