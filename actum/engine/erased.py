@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actum.errors import PayloadErased
+from actum.errors import PayloadErased, PayloadUnreadable
 from actum.events import RecordedEvent
+from actum.eventstore.subjects import ERASED, OpenedEvent
 
 __all__ = ["check_not_erased"]
 
@@ -20,7 +21,8 @@ _ENDS: Final = frozenset({"execution.completed", "execution.failed", "execution.
 def check_not_erased(id_: str, events: Sequence[RecordedEvent]) -> None:
     """Raise `PayloadErased` when going on, or giving the result, needs a payload that was erased.
 
-    Nothing is put in its place: null might be a result too, and the code would take another way than it took.
+    Nothing is put in its place: null might be a result too, and the code would take another way than it took. Raises
+    `PayloadUnreadable` when it is there and cannot be read here.
     """
     end = next((event for event in events if event.type in _ENDS), None)
     if end is not None:
@@ -28,5 +30,7 @@ def check_not_erased(id_: str, events: Sequence[RecordedEvent]) -> None:
     else:
         needed = [event for event in events if event.type in _TOLD_TO_THE_CODE and event.facts.get("final", True)]
     for event in needed:
-        if event.payload is None and "payload" in event.head:
+        if event.missing is not None:
+            if isinstance(event, OpenedEvent) and event.missing != ERASED:
+                raise PayloadUnreadable(event.position, event.missing)
             raise PayloadErased(id_, event.version, event.type)

@@ -265,7 +265,7 @@ class EventScan:
 
     def _pieces(self, position: int, head: dict[str, Any]) -> dict[str, Piece]:
         try:
-            pieces = {piece.part: piece for piece in pieces_of(position, head)}
+            pieces: dict[str, Piece] = {piece.part: piece for piece in pieces_of(position, head)}
         except (LookupError, TypeError, AttributeError):
             return {}
         said = [value for piece in pieces.values() for value in piece[1:]]

@@ -11,10 +11,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from actum.events import Actor, RecordedEvent
-from actum.eventstore.holds import Hold, Holds, Piece
+from actum.eventstore.holds import Hold, Holds, Piece, pieces_of
 from actum.eventstore.protocol import EventStore
 
-__all__ = ["KEPT_ALWAYS", "Custody", "Erasure", "Erasures", "PolicyEvent", "custody_of", "read_custody"]
+__all__ = [
+    "KEPT_ALWAYS",
+    "Custody",
+    "Erasure",
+    "Erasures",
+    "Missing",
+    "PolicyEvent",
+    "custody_of",
+    "missing_of",
+    "read_custody",
+]
 
 KEPT_ALWAYS: Final = ("system/", "workflow/")
 """What explains the log is of no person, and is needed to understand the rest."""
@@ -139,6 +149,31 @@ class Custody:
     erasures: Erasures
     holds: Holds
     policy: PolicyEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A payload of an event, or the personal part of it, that an erasure reaches."""
+
+    version: int
+    type: str
+    part: str
+    erasure: Erasure
+
+    def __str__(self) -> str:
+        return f"erased on {self.erasure.at[:10]} by {self.erasure.by.ref} ({self.erasure.basis})"
+
+
+def missing_of(events: Iterable[RecordedEvent], erasures: Erasures) -> list[Missing]:
+    """What is missing of these events, and by whose word."""
+    found: list[Missing] = []
+    for event in events:
+        if event.missing is not None:
+            for piece in pieces_of(event.position, event.head):
+                erasure = erasures.reaching(piece)
+                if erasure is not None:
+                    found.append(Missing(event.version, event.type, piece.part, erasure))
+    return found
 
 
 def custody_of(events: Iterable[RecordedEvent]) -> Custody:
