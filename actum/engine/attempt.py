@@ -68,7 +68,8 @@ async def carry_out(
 ) -> Ended:
     """Run the step's function once. Raises nothing but cancellation and the end of the process.
 
-    A result of more than `limit_bytes` is a failure: it cannot be recorded. A plain function runs in a thread; when its time is up it is given up, though the thread cannot be stopped.
+    A result of more than `limit_bytes` is a failure: it cannot be recorded. A plain function runs in a thread; when
+    its time is up it is given up, though the thread cannot be stopped.
     """
     started = time.perf_counter_ns()
     _current.set(info)  # this task's own context: nobody else sees it

@@ -181,7 +181,7 @@ def _marks(annotation: Any, place: str, above: tuple[Any, ...]) -> Iterator[_Mar
 
 def _fields_of(annotation: Any) -> dict[str, Any]:
     """The fields of a dataclass, a typed dict or a pydantic model, by the names under which they are recorded."""
-    if dataclasses.is_dataclass(annotation) or typing.is_typeddict(annotation):
+    if dataclasses.is_dataclass(annotation) or hasattr(annotation, "__required_keys__"):  # a typed dict
         return typing.get_type_hints(annotation, include_extras=True)
     models = getattr(annotation, "model_fields", None)
     if isinstance(annotation, type) and isinstance(models, Mapping):
