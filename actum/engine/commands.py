@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from actum.engine.calls import Failure, Wish
 from actum.engine.retry import Retry
+from actum.events import PAYLOAD_LIMIT_BYTES
 
 __all__ = [
     "Begin",
@@ -36,6 +37,8 @@ class Begin:
     kind: Literal["function", "graph"]
     definition: str
     input: bytes | None
+    key: str | None = None
+    """The data key of the person that the execution is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Proceed(NamedTuple):
 
     at: int
     wishes: Sequence[Wish]
+    limit_bytes: int = PAYLOAD_LIMIT_BYTES
+    """Of a payload, in this store."""
 
 
 class RecordSuccess(NamedTuple):

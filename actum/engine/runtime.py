@@ -14,6 +14,7 @@ import orjson
 
 from actum.engine.approvals import answer_approval
 from actum.engine.calls import Planner
+from actum.engine.classes import file_payload
 from actum.engine.codec import encode
 from actum.engine.commands import Begin, ParkErased
 from actum.engine.decider import decide
@@ -128,11 +129,16 @@ class Engine:
         for one in code:
             self._code[one.name] = one
 
-    async def start(self, code: Code, workflow_input: Any = None, *, id: str | None = None) -> Handle:
+    async def start(
+        self, code: Code, workflow_input: Any = None, *, id: str | None = None, subject: str | None = None
+    ) -> Handle:
         """Start an execution; when this returns, its start is on its way to the log and its first steps follow.
 
         With an `id` that is there already, nothing is started: the handle is that execution's, resumed if it has
         been left. Raises `BadInput` when the input does not fit the workflow; then nothing is written.
+
+        `subject` is the person that the execution is about, by any name: what it records of them lies under their data
+        key and can be erased. The name itself is not in the log.
         """
         id_ = self._id(id)
         self._code[code.name] = code
@@ -140,8 +146,8 @@ class Engine:
             return _handle(self._runs[id_])
         if id is not None and self.store.stream_version(f"execution/{id_}"):
             return await self.resume(id_)
-        command, given = self._begin(code, workflow_input)
-        run = Run(self, id_, planner_for(code, id_))
+        command, given = self._begin(code, workflow_input, subject)
+        run = Run(self, id_, planner_for(code, id_), code.classes)
         run.plan(given)  # before anything is written: it may refuse the input
         try:
             self._publish(code, command)
@@ -153,13 +159,15 @@ class Engine:
         self._watch_over()
         return _handle(run)
 
-    async def submit(self, code: Code, workflow_input: Any = None, *, id: str | None = None) -> str:
+    async def submit(
+        self, code: Code, workflow_input: Any = None, *, id: str | None = None, subject: str | None = None
+    ) -> str:
         """Record the start of an execution, durably, and run none of it: it is for whoever recovers or resumes it.
 
         Returns its id. Raises `BadInput` as `start` does, and `VersionConflict` for an id that is there already.
         """
         id_ = self._id(id)
-        command, given = self._begin(code, workflow_input)
+        command, given = self._begin(code, workflow_input, subject)
         planner = planner_for(code, id_)
         planner.begin(given)  # before anything is written: it may refuse the input
         close = getattr(planner, "close", None)
@@ -170,6 +178,7 @@ class Engine:
         events = decide(state, command, self.actor)
         for event, new_id in zip(events, self.world.new_ids(len(events)), strict=True):
             event.id = new_id
+            file_payload(event, command.key, code.classes)
             state = evolve(state, event)
         rows, _ = rows_after(state, None)
         self.store.append([Append(state.stream, NO_STREAM, events, rows)])
@@ -181,15 +190,17 @@ class Engine:
             raise BadInput(f"an execution's id is 1 to 200 printable characters without '/', not {id_!r}")
         return id_
 
-    def _begin(self, code: Code, workflow_input: Any) -> tuple[Begin, Any]:
+    def _begin(self, code: Code, workflow_input: Any, subject: str | None) -> tuple[Begin, Any]:
         """What records the start, and the input as the workflow will see it, now and on every replay."""
-        recorded = encode({"input": workflow_input}, "the workflow's input")
+        limit_bytes = self.store.payload_limit_bytes
+        recorded = encode({"input": workflow_input}, "the workflow's input", limit_bytes)
         given = orjson.loads(recorded)["input"]
         if isinstance(code, Graph):
             given = prepare_input(code, given)
-            recorded = encode({"input": given}, "the workflow's input")
+            recorded = encode({"input": given}, "the workflow's input", limit_bytes)
         kind: Literal["function", "graph"] = "function" if isinstance(code, Workflow) else "graph"
-        return Begin(self.world.now_us(), code.name, kind, digest_of(code), recorded), given
+        key = None if subject is None else self.store.key_for(subject)
+        return Begin(self.world.now_us(), code.name, kind, digest_of(code), recorded, key), given
 
     def _publish(self, code: Code, command: Begin) -> None:
         if command.definition not in self._published:
@@ -215,7 +226,7 @@ class Engine:
         if not at_rest and state.owner != self.worker and self._owners.alive(state.owner):
             raise OwnedElsewhere(id_, state.owner)
         code = None if state.ended else self._find(state.workflow, state.definition)
-        run = Run(self, id_, _NOTHING if code is None else planner_for(code, id_))
+        run = Run(self, id_, _NOTHING, None) if code is None else Run(self, id_, planner_for(code, id_), code.classes)
         try:
             run.load()
         except BaseException as exc:

@@ -25,3 +25,12 @@ def tampered(original: bytes, tmp_path: Path) -> Tampered:
     path = tmp_path / "log.db"
     path.write_bytes(original)
     return Tampered(path)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that only a server on this machine takes."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
