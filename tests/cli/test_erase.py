@@ -159,3 +159,32 @@ def test_retention_from_set_to_run(actum: Shell, order: Callable[..., str]) -> N
     dry = actum("retention", "run", "--dry-run", "--json").json()
     assert [one["rule"] for one in dry["rules"]] == ["personal", "type:step.completed"]
     assert actum("verify").code == 0
+
+
+def test_after_erasing_the_words_are_nowhere_in_the_folder(actum: Shell) -> None:
+    """Input, output, error message, approval comment and name: in no file that any command has written there."""
+    words = [b"774411001", b"774411002", b"774411003"]
+    names = [b"anna@example.org", b"carla@example.org"]
+
+    def found() -> list[bytes]:
+        files = [path for path in actum.folder.rglob("*") if path.is_file()]
+        return [word for word in (*words, *names) if any(word in path.read_bytes() for path in files)]
+
+    for flow, word, name in zip(("twice", "never", "guarded"), words, (names[0], names[0], names[1]), strict=True):
+        actum("run", f"flows:{flow}", "--input", word.decode(), "--id", flow, "--subject", name.decode())
+    actum("approvals", "approve", "guarded", "--comment", f"{words[2].decode()} is fine")
+    assert actum("resume", "guarded").code == 0
+    assert "774411002 will not do" in actum("executions", "show", "never").out
+    actum("metrics", "--cache", "cache.json")
+    assert actum("archive", "run", "archive", "--segment", "4").code == 0
+    actum("seal", "--streams")
+    assert found() == [*words, *names]
+
+    for name in names:
+        assert actum("erase", name.decode(), *WHY).code == 0
+    actum("metrics", "--cache", "cache.json")
+    actum("archive", "run", "archive", "--segment", "4")
+
+    assert found() == []
+    assert actum("verify").code == 0
+    assert actum("archive", "verify", "archive").code == 0

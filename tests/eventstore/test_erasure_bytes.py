@@ -17,13 +17,17 @@ import pytest
 from actum.errors import StoreRefused
 from actum.events import Actor
 from actum.eventstore import ANY, Append, EventStore, open_store
+from actum.eventstore.blobs_s3 import BucketBlobs
 from actum.eventstore.check import check_store
 from actum.eventstore.custodian import set_retention
 from actum.eventstore.erasing import erase_subject, finish
+from actum.eventstore.protection import Vault
 from actum.eventstore.retaining import run_retention
 from actum.eventstore.retention import Policy
-from actum.testing.builders import event, execution_row
+from actum.eventstore.sqlite import SQLiteStore
+from actum.testing.builders import event
 from actum.testing.clock import NOON_US
+from tests.eventstore.aws import endpoint_of
 
 OFFICER = Actor("person", "p-dpo")
 SUBJECTS = [f"subject{n:02d}-marker@example.org" for n in range(12)]
@@ -48,8 +52,7 @@ def fill(store: EventStore, sizes: tuple[int, ...] = SIZES) -> None:
             payload_class="business" if n % 5 == 0 else "personal",
             personal=("/v",) if n % 5 == 0 else (),
         )
-        rows = [execution_row(subject, status="completed")]
-        store.append([Append(f"execution/{SUBJECTS.index(subject)}", ANY, [new], rows if n < 0 else ())])
+        store.append([Append(f"execution/{SUBJECTS.index(subject)}", ANY, [new])])
 
 
 def erase(store: EventStore, subject: str) -> None:
@@ -75,7 +78,7 @@ def log(tmp_path: Path) -> Iterator[EventStore]:
 
 def test_sqlite_without_a_key_ring(tmp_path: Path, log: EventStore) -> None:
     """Payloads, large ones too, and names leave the file, its write-ahead log and the blobs, one subject at a time."""
-    fill(log, (*SIZES, 20_000))
+    fill(log, (*SIZES, 30_000))
     search = files(tmp_path)
     order = random.Random(5).sample(SUBJECTS, len(SUBJECTS))
     for number, subject in enumerate(order):
@@ -95,7 +98,7 @@ def test_sqlite_with_a_key_ring(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
     store = open_store(f"sqlite:///{folder}/log.db", keys=f"file:{tmp_path}/ring")
-    fill(store, (*SIZES, 20_000))
+    fill(store, (*SIZES, 30_000))
     search = files(folder)
     order = random.Random(6).sample(SUBJECTS, len(SUBJECTS))
     wrapped = {subject: _wrapped(store, subject) for subject in SUBJECTS}
@@ -180,12 +183,40 @@ def relations(url: str) -> Search:
     def search(wanted: bytes) -> int:
         rows = ask(
             url,
+            "ANALYZE",
             "CHECKPOINT",
             "SELECT pg_read_binary_file(pg_relation_filepath(c.oid)) FROM pg_class c "
             "JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE relkind IN ('r', 'i', 't') AND nspname IN ('public', 'pg_toast') "
+            "WHERE relkind IN ('r', 'i', 't') AND nspname IN ('public', 'pg_toast', 'pg_catalog') "
             "AND pg_relation_filepath(c.oid) IS NOT NULL AND pg_relation_size(c.oid) > 0",
         )
         return sum(bytes(data).count(wanted) for (data,) in rows if data is not None)
 
     return search
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    yield from endpoint_of()
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_bucket_of_large_payloads(tmp_path: Path, endpoint: str) -> None:
+    """Large payloads leave their bucket; those of others stay there."""
+    place = BucketBlobs("s3://large/payloads/", endpoint=endpoint)
+    place._s3.create_bucket(Bucket="large")
+    store = SQLiteStore(f"sqlite:///{tmp_path}/log.db", vault=Vault(blobs=place))
+    fill(store, (30_000,))
+
+    def there() -> set[str]:
+        objects = [place.get(name) or b"" for name, _ in place.names("default")]
+        return {subject for subject in SUBJECTS if any(mark(subject) in data for data in objects)}
+
+    assert there() == set(SUBJECTS)
+
+    erase(store, SUBJECTS[0])
+
+    assert there() == set(SUBJECTS[1:])
+    assert files(tmp_path)(mark(SUBJECTS[0])) == 0
+    assert check_store(store).verdict == "verified"
+    store.close()
