@@ -21,7 +21,7 @@ def stream_of(subscription: str) -> str:
 
 def bury(store: EventStore, subscription: str, event: RecordedEvent, error: Exception, attempts: int, at: int) -> None:
     """Record that an event was given up. What the error says may hold what the event holds, so it has its class."""
-    about = event.head.get("payload")
+    about, personal = event.head.get("payload"), event.head.get("personal")
     letter = NewEvent(
         DEAD_LETTERED,
         {
@@ -36,7 +36,8 @@ def bury(store: EventStore, subscription: str, event: RecordedEvent, error: Exce
         Actor("service", "subscription"),
         id=foreign_id("dead letter", store.tenant, subscription, event.id),
         payload=orjson.dumps({"message": str(error)[:4000].encode(errors="replace").decode()}),
-        payload_class=about["class"] if about is not None else "business",
+        payload_class="personal" if personal is not None else about["class"] if about is not None else "business",
+        key=(personal or about or {}).get("key"),
     )
     try:
         store.append([Append(stream_of(subscription), ANY, [letter])])

@@ -19,13 +19,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from actum.errors import BadInput, KeyRingRefused, StoreRefused, StoreUnavailable
-from actum.events import PAYLOAD_LIMIT_BYTES, FiledEvent, NewEvent, Part, RecordedEvent, payload_digest, to_text
+from actum.events import ERASED, PAYLOAD_LIMIT_BYTES, FiledEvent, NewEvent, Part, RecordedEvent, payload_digest, to_text
 from actum.events.fields import cut, join
 from actum.eventstore.blobs import BLOB_LIMIT_BYTES, BlobStore, FolderBlobs, blob_name
 from actum.eventstore.expected import check_batch
 from actum.eventstore.key_ring import KeyRing
 from actum.eventstore.protocol import Append, Appended, Batch
-from actum.eventstore.subjects import ERASED, PART_NAMES, Box, KeyRow, KeyRows, OpenedEvent, Parts, RawPart, Which
+from actum.eventstore.subjects import PART_NAMES, Box, KeyRow, KeyRows, OpenedEvent, Parts, RawPart, Which
 from actum.eventstore.writer import deliver
 
 __all__ = ["KEPT_APART", "BoxedEvent", "Protected", "Protection", "Vault", "is_plain"]

@@ -9,13 +9,12 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 from actum.errors import PayloadUnreadable
-from actum.events import PartName, RecordedEvent
+from actum.events import ERASED, PartName, RecordedEvent
 
-__all__ = ["ERASED", "PART_NAMES", "Box", "KeyRow", "KeyRows", "OpenedEvent", "Parts", "RawPart", "Which"]
+__all__ = ["PART_NAMES", "Box", "KeyRow", "KeyRows", "OpenedEvent", "Parts", "RawPart", "Which"]
 
 PART_NAMES: Final[tuple[PartName, ...]] = ("payload", "personal")
 """The parts of a payload, by their numbers in the table."""
-ERASED: Final = "was erased"
 
 
 class KeyRow(NamedTuple):
@@ -70,6 +69,10 @@ class OpenedEvent(RecordedEvent):
     @property
     def missing(self) -> str | None:
         return self._missing
+
+    @property
+    def impersonal(self) -> bytes | None:
+        return next((part.data for part in self.parts if part.name == "payload"), None)
 
     def value(self) -> Any:
         if self.payload is None and self._missing is not None and self._missing != ERASED:
