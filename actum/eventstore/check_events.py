@@ -149,6 +149,9 @@ class EventScan:
         self._link(row.position, stream, version, prev, leaf.hex(), bad_itself=bad_itself)
         if head is not None:
             self._payload(row, stream, version, head.get("payload"))
+            if "personal" in head and isinstance(row.payload, bytes):  # the rest was put where whole ones lie
+                reason = f"{_WHAT['personal']} is missing, and no event says that it was erased"
+                self.payload_faults.at(row.position, stream, version, reason)
         return leaf
 
     def _last(self, stream: str) -> _Last:
