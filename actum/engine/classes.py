@@ -35,7 +35,7 @@ PayloadClass = Literal["public", "business", "personal"]
 
 @dataclass(frozen=True, slots=True)
 class FieldClass:
-    """A mark for `Annotated`: `Annotated[str, Personal]`."""
+    """A mark of a field, a parameter or a return type: of which class it is, `personal`, `business` or `public`."""
 
     name: PayloadClass
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from actum.errors import PayloadErased, PayloadUnreadable
-from actum.events import RecordedEvent
-from actum.eventstore.subjects import ERASED, OpenedEvent
+from actum.events import ERASED, RecordedEvent
 
 __all__ = ["check_not_erased"]
 
@@ -31,6 +30,6 @@ def check_not_erased(id_: str, events: Sequence[RecordedEvent]) -> None:
         needed = [event for event in events if event.type in _TOLD_TO_THE_CODE and event.facts.get("final", True)]
     for event in needed:
         if event.missing is not None:
-            if isinstance(event, OpenedEvent) and event.missing != ERASED:
+            if event.missing != ERASED:
                 raise PayloadUnreadable(event.position, event.missing)
             raise PayloadErased(id_, event.version, event.type)

@@ -7,6 +7,7 @@ from actum.events import checkpoint, merkle
 from actum.events.canonical import MAX_INTEGER, canonical
 from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey
 from actum.events.envelope import (
+    ERASED,
     HEADER_LIMIT_BYTES,
     PAYLOAD_LIMIT_BYTES,
     Actor,
@@ -29,6 +30,7 @@ from actum.events.upcast import CURRENT, UPCASTERS, upcast
 __all__ = [
     "CURRENT",
     "EMPTY_ROOT",
+    "ERASED",
     "HEADER_LIMIT_BYTES",
     "MAX_INTEGER",
     "PAYLOAD_LIMIT_BYTES",

@@ -22,6 +22,7 @@ from actum.events.times import is_instant
 from actum.events.upcast import CURRENT, upcast
 
 __all__ = [
+    "ERASED",
     "HEADER_LIMIT_BYTES",
     "PAYLOAD_LIMIT_BYTES",
     "Actor",
@@ -44,6 +45,8 @@ VERSION = 1  # the `v` of every header this program writes
 ActorKind = Literal["worker", "person", "agent", "model", "service", "import", "system"]
 _ACTOR_KINDS = frozenset({"worker", "person", "agent", "model", "service", "import", "system"})
 _PAYLOAD_CLASSES = frozenset({"public", "business", "personal"})
+ERASED = "was erased"
+"""What `RecordedEvent.missing` says of a payload, or a part of one, that is not kept any more."""
 _INNER = bytes(byte ^ 0x36 for byte in range(256))  # the two paddings of HMAC (RFC 2104), as translation tables
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -193,8 +196,16 @@ class RecordedEvent:
 
     @property
     def missing(self) -> str | None:
-        """Why the payload, or some of it, is not here, as half a sentence; None when nothing is missing."""
-        return None if self.payload is not None or "payload" not in self._head else "was erased, or not asked for"
+        """Why the payload, or some of it, is not here, as half a sentence; None when nothing is missing.
+
+        An event that was read without payloads says the same as one whose payload was erased.
+        """
+        return None if self.payload is not None or "payload" not in self._head else ERASED
+
+    @property
+    def impersonal(self) -> bytes | None:
+        """The payload without the fields of it that are personal: null stands in their places."""
+        return self.payload
 
     @property
     def leaf(self) -> bytes:

@@ -253,6 +253,8 @@ class EventScan:
                 self.gone.missing(piece, version, self.payload_faults)
             return
         self.payloads += 1
+        if "personal" in pieces:  # the rest was put where whole ones lie
+            self.gone.missing(pieces["personal"], version, self.payload_faults)
         problem = self.gone.there(pieces["payload"])
         if problem is not None:
             bad(problem)

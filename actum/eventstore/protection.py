@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from actum.errors import BadInput, KeyRingRefused, StoreRefused, StoreUnavailable
 from actum.events import (
+    ERASED,
     PAYLOAD_LIMIT_BYTES,
     FiledEvent,
     NewEvent,
@@ -35,7 +36,6 @@ from actum.eventstore.expected import check_batch
 from actum.eventstore.key_ring import KeyRing
 from actum.eventstore.protocol import Append, Appended, Batch
 from actum.eventstore.subjects import (
-    ERASED,
     PART_NAMES,
     PLAIN,
     SEALED,

@@ -9,10 +9,9 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 from actum.errors import PayloadUnreadable
-from actum.events import PartName, RecordedEvent
+from actum.events import ERASED, PartName, RecordedEvent
 
 __all__ = [
-    "ERASED",
     "PART_NAMES",
     "PLAIN",
     "SEALED",
@@ -27,7 +26,6 @@ __all__ = [
 
 PART_NAMES: Final[tuple[PartName, ...]] = ("payload", "personal")
 """The parts of a payload, by their numbers in the table."""
-ERASED: Final = "was erased"
 PLAIN: Final = 0
 SEALED: Final = 1
 """The forms of a box."""
@@ -85,6 +83,10 @@ class OpenedEvent(RecordedEvent):
     @property
     def missing(self) -> str | None:
         return self._missing
+
+    @property
+    def impersonal(self) -> bytes | None:
+        return next((part.data for part in self.parts if part.name == "payload"), None)
 
     def value(self) -> Any:
         if self.payload is None and self._missing is not None and self._missing != ERASED:

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, false, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from actum.errors import StoreRefused
@@ -127,6 +127,8 @@ class SqlRows:
         gone: set[int] = set()
         plain = 0
         with self._transaction() as con:
+            # SQLite refuses to write after reading when somebody wrote in between, so the transaction begins writing.
+            con.execute(delete(protected).where(false()))
             for condition in self._conditions(con, which):
                 found = con.execute(select(protected.c.seq, protected.c.form).where(condition)).all()
                 gone.update(seq for seq, _ in found)

@@ -66,6 +66,7 @@ EXAMPLES: dict[str, Example] = {
             "workflow": "checkout",
             "kind": "function",
             "definition": SUM,
+            "key": "0d5f5c0e-6c8f-4c55-8e0c-5a0a1d3f2b11",
             "deadline": "2026-11-22T12:00:00.000000Z",
             "source": SUM,
             "foreign": "case-17",
