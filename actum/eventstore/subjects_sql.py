@@ -85,7 +85,7 @@ class SqlRows:
     def add(self, row: KeyRow) -> None:
         values = {**row._asdict(), "key": id_bytes(row.key), "tenant": self._tenant_no}
         try:
-            with self._transaction() as con:
+            with self._transaction(writes=True) as con:
                 con.execute(insert(subjects).values(values))
         except IntegrityError:
             return  # another process was quicker, and the subject has its key
@@ -93,12 +93,12 @@ class SqlRows:
     def rewrap(self, key: str, before: bytes | None, after: bytes) -> bool:
         same = and_(self._ours, subjects.c.key == id_bytes(key), subjects.c.destroyed_at.is_(None))
         old = subjects.c.wrapped.is_(None) if before is None else subjects.c.wrapped == before
-        with self._transaction() as con:
+        with self._transaction(writes=True) as con:
             return con.execute(update(subjects).where(same, old).values(wrapped=after)).rowcount == 1
 
     def destroy(self, key: str, at: str) -> bool:
         this = and_(self._ours, subjects.c.key == id_bytes(key))
-        with self._transaction() as con:
+        with self._transaction(writes=True) as con:
             live = and_(this, subjects.c.destroyed_at.is_(None))
             con.execute(update(subjects).where(live).values(subject=None, wrapped=None, destroyed_at=at))
             return con.execute(select(subjects.c.key).where(this)).first() is not None
@@ -123,7 +123,7 @@ class SqlRows:
 
     def remove(self, which: Which) -> int:
         gone: set[int] = set()
-        with self._transaction() as con:
+        with self._transaction(writes=True) as con:
             for condition in self._conditions(con, which):
                 gone.update(con.execute(select(protected.c.seq).where(condition)).scalars())
                 con.execute(delete(protected).where(condition))
@@ -151,9 +151,9 @@ class SqlRows:
         return found
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as con:
+            with self._engine.execution_options(actum_writes=writes).begin() as con:
                 yield con
         except IntegrityError:
             raise
