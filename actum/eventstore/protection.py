@@ -92,15 +92,13 @@ def is_plain(batch: Batch) -> bool:
         for append in batch:
             for event in append[2]:
                 payload = event.payload
-                if payload is not None and (event.key is not None or event.personal or _is_large(payload)):
+                if payload is not None and (
+                    event.key is not None or event.personal or len(payload) > PAYLOAD_LIMIT_BYTES
+                ):
                     return False
-    except AttributeError:
-        pass  # no event at all
+    except (AttributeError, TypeError):
+        pass  # no event at all, or no payload
     return True
-
-
-def _is_large(payload: object) -> bool:
-    return type(payload) is bytes and len(payload) > PAYLOAD_LIMIT_BYTES
 
 
 class Protection:
@@ -194,7 +192,7 @@ class Protection:
 
     def _boxed(self, event: NewEvent, known: Mapping[str, KeyRow], blobs: list[str]) -> NewEvent:
         payload = event.payload
-        if payload is None or (event.key is None and not event.personal and not _is_large(payload)):
+        if payload is None or (event.key is None and not event.personal and len(payload) <= PAYLOAD_LIMIT_BYTES):
             return event
         rest, personal = payload, None
         if event.personal:

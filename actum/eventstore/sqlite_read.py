@@ -112,7 +112,7 @@ class SQLiteReader(Protected):
     def _recorded(self, rows: list[_Row]) -> list[RecordedEvent]:
         base = self._base
         events = [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
-        apart = [event.position for event in events if event.payload is None and "payload" in event.head]
+        apart = [event.position for event in events if event.payload is None and "payload" in event._head]
         return self._protection.open_all(events, self._boxes(apart)) if apart else events
 
     def _bare(self, rows: list[_Row]) -> list[RecordedEvent]:

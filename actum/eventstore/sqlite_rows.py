@@ -86,6 +86,8 @@ class SQLiteRows(SqlRows):
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:  # the driver leaves transactions to us
-            connection.exec_driver_sql("BEGIN")
+            # Who reads first and then writes would be refused when another has written in between.
+            writes = connection.get_execution_options().get("actum_writes")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
         return engine

@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, false, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from actum.errors import StoreRefused
@@ -87,7 +87,7 @@ class SqlRows:
     def add(self, row: KeyRow) -> None:
         values = {**row._asdict(), "key": id_bytes(row.key), "tenant": self._tenant_no}
         try:
-            with self._transaction() as con:
+            with self._transaction(writes=True) as con:
                 con.execute(insert(subjects).values(values))
         except IntegrityError:
             return  # another process was quicker, and the subject has its key
@@ -95,12 +95,12 @@ class SqlRows:
     def rewrap(self, key: str, before: bytes | None, after: bytes) -> bool:
         same = and_(self._ours, subjects.c.key == id_bytes(key), subjects.c.destroyed_at.is_(None))
         old = subjects.c.wrapped.is_(None) if before is None else subjects.c.wrapped == before
-        with self._transaction() as con:
+        with self._transaction(writes=True) as con:
             return con.execute(update(subjects).where(same, old).values(wrapped=after)).rowcount == 1
 
     def destroy(self, key: str, at: str) -> bool:
         this = and_(self._ours, subjects.c.key == id_bytes(key))
-        with self._transaction() as con:
+        with self._transaction(writes=True) as con:
             live = and_(this, subjects.c.destroyed_at.is_(None))
             con.execute(update(subjects).where(live).values(subject=None, wrapped=None, destroyed_at=at))
             return con.execute(select(subjects.c.key).where(this)).first() is not None
@@ -126,9 +126,7 @@ class SqlRows:
     def remove(self, which: Which) -> int:
         gone: set[int] = set()
         plain = 0
-        with self._transaction() as con:
-            # SQLite refuses to write after reading when somebody wrote in between, so the transaction begins writing.
-            con.execute(delete(protected).where(false()))
+        with self._transaction(writes=True) as con:
             for condition in self._conditions(con, which):
                 found = con.execute(select(protected.c.seq, protected.c.form).where(condition)).all()
                 gone.update(seq for seq, _ in found)
@@ -166,9 +164,9 @@ class SqlRows:
         return found
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as con:
+            with self._engine.execution_options(actum_writes=writes).begin() as con:
                 yield con
         except IntegrityError:
             raise

@@ -19,7 +19,7 @@ from actum.errors import (
     VersionConflict,
 )
 from actum.events import NewEvent, payload_digest
-from actum.eventstore import ANY, Append, Appended, EventStore
+from actum.eventstore import ANY, Append, Appended, Batch, EventStore
 from actum.eventstore.check import check_store
 from actum.testing.builders import STREAM, event
 from actum.testing.faults import FaultyStore
@@ -325,6 +325,24 @@ def test_destroying_goes_between_filing_and_writing(place: Place, keys: str, sha
 
     assert [e.payload for e in ours.read()] == [None, None, None]
     assert [raw.payload for raw in theirs.read_raw()] == [None, None, None]
+    assert blobs(tmp_path) == []
+
+
+def test_a_key_destroyed_before_the_commit_counts(kept: EventStore, tmp_path: Path) -> None:
+    """The write itself looks at the key: what was filed while it lived is dropped, and its blob removed."""
+    key = kept.key_for(ADA)
+    write = getattr(kept, "_append", None) or kept._writer.append  # type: ignore[attr-defined]
+
+    def too_late(batch: Batch) -> Appended:
+        kept.destroy_key(key)
+        return write(batch)  # type: ignore[no-any-return]
+
+    events = [new("a", b"1", key=key), new("b", LARGE, key=key), new("c", ORDER, personal=FIELDS, key=key)]
+    kept._protection.append([Append(STREAM, ANY, events)], too_late)  # type: ignore[attr-defined]
+
+    assert kept.head() == 3
+    assert [e.payload for e in kept.read_stream(STREAM, 0, 2)] == [None, None]
+    assert kept.read_stream(STREAM)[2].value() == WITHOUT
     assert blobs(tmp_path) == []
 
 
