@@ -242,7 +242,7 @@ def test_force_overrides_both_and_is_recorded(store: EventStore) -> None:
 
     erase(store, ANNA, force=True)
 
-    said = list(store.read(types=["payload.erased"]))[0].facts
+    said = next(iter(store.read(types=["payload.erased"]))).facts
     assert (said["forced"], said["against"], said["running"]) == (True, [id_], 1)
     assert not list(store.subjects())
 
@@ -253,7 +253,7 @@ def test_force_that_was_not_needed_is_not_recorded(store: EventStore) -> None:
 
     erase(store, ANNA, force=True)
 
-    assert "forced" not in list(store.read(types=["payload.erased"]))[0].facts
+    assert "forced" not in next(iter(store.read(types=["payload.erased"]))).facts
 
 
 # -- killed on the way -------------------------------------------------------------------------------------------
@@ -387,7 +387,7 @@ def test_retention_leaves_what_has_not_ended(store: EventStore) -> None:
     assert standing.rules[0].spared == ("execution/a",)
     assert at(store, kept.position).payload is not None
     assert at(store, gone.position).payload is None
-    assert list(store.read(types=["payload.erased"]))[0].facts["spared"] == ["execution/a"]
+    assert next(iter(store.read(types=["payload.erased"]))).facts["spared"] == ["execution/a"]
 
 
 def test_retention_leaves_what_explains_the_log(store: EventStore) -> None:
