@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actum.engine import (
         Approval,
+        Business,
         Context,
         Engine,
         Graph,
         Handle,
+        Personal,
+        Public,
         Retry,
         StepInfo,
         current_step,
@@ -25,11 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Approval",
+    "Business",
     "Context",
     "Engine",
     "EventStore",
     "Graph",
     "Handle",
+    "Personal",
+    "Public",
     "Retry",
     "StepInfo",
     "current_step",

@@ -15,6 +15,8 @@
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
     │   ├── EventsArchived      these events have left the store for the archive; nothing was read
+    │   ├── KeyRingRefused      a data key cannot be wrapped or unwrapped
+    │   ├── PayloadUnreadable   a payload is there, and cannot be read here
     │   ├── CursorMoved         another consumer of the same name went on from there; nothing was done
     │   ├── WrongLog            a consumer's position is not of this log
     │   ├── LogForked           the log is not the one that was signed; nothing was signed
@@ -28,12 +30,14 @@
     │   ├── ExecutionParked     an execution waits for a person to look at it
     │   ├── ReplayDiverged      today's code asks for something else than was recorded
     │   ├── ForeignAwait        a workflow awaited something that is not the engine's
+    │   ├── PayloadErased       an execution needs, or would give, what was erased
     │   ├── NoCode              the code of an execution cannot be found
     │   └── OwnedElsewhere      a worker that is alive is running the execution
     ├── TargetError
     │   ├── TargetUnavailable   who takes events cannot take any now; the same events are given again
     │   ├── TargetRefused       who takes events will never take this one
     │   └── TargetGone          who took events wants no more
+    ├── ErasureRefused          a legal hold or a running execution stands against it; nothing was erased
     └── Fenced                  another worker owns the execution now
 
 Facts are attributes, so code never parses text. HTTP statuses and exit codes are chosen by the shells.
@@ -225,6 +229,29 @@ class EventsArchived(StoreError):
             f"{self.url}: {what} is in the archive, as are all events below position {self.floor}; nothing was read. "
             "Set ACTUM_ARCHIVE to the archive's place, or bring the events back with `actum archive restore`."
         )
+
+
+@dataclass(eq=False)
+class KeyRingRefused(StoreError):
+    """A data key cannot be wrapped or unwrapped: the key ring is another, not readable, or not to be reached."""
+
+    ring: str
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.ring}: data key {self.key} {self.problem}" if self.key else f"{self.ring}: {self.problem}"
+
+
+@dataclass(eq=False)
+class PayloadUnreadable(StoreError):
+    """A payload is there, and cannot be read here. The log itself is as it was."""
+
+    position: int
+    problem: str
+
+    def __str__(self) -> str:
+        return f"event {self.position}: its payload {self.problem}"
 
 
 @dataclass(eq=False)
@@ -454,6 +481,21 @@ class NoCode(WorkflowError):
 
 
 @dataclass(eq=False)
+class PayloadErased(WorkflowError):
+    """A recorded value that is needed was erased, so nobody can tell it any more. The execution goes no further."""
+
+    execution: str
+    version: int
+    what: str
+
+    def __str__(self) -> str:
+        return (
+            f"execution {self.execution!r}: the payload of its event {self.version} ({self.what}) was erased, so it "
+            f"cannot be told; `actum executions show {self.execution}` says when and by whom"
+        )
+
+
+@dataclass(eq=False)
 class OwnedElsewhere(WorkflowError):
     """A worker that is alive is running the execution. Nothing was done."""
 
@@ -462,6 +504,33 @@ class OwnedElsewhere(WorkflowError):
 
     def __str__(self) -> str:
         return f"execution {self.execution!r} is being run by worker {self.owner}, which is alive; nothing was done"
+
+
+@dataclass(eq=False)
+class ErasureRefused(ActumError):
+    """Something stands against an erasure: holds that are in force, or executions that still run. Nothing was erased.
+
+    `holds` and `running` are their ids.
+    """
+
+    holds: tuple[str, ...]
+    running: tuple[str, ...]
+
+    def __str__(self) -> str:
+        why = []
+        if self.holds:
+            one = len(self.holds) == 1
+            why.append(f"{'hold' if one else 'holds'} {_some(self.holds)} {'is' if one else 'are'} in force")
+        if self.running:
+            one = len(self.running) == 1
+            verb = "has" if one else "have"
+            why.append(f"{'execution' if one else 'executions'} {_some(self.running)} {verb} not ended")
+        return f"nothing was erased: {' and '.join(why)}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 @dataclass(eq=False)

@@ -31,6 +31,7 @@ __all__ = [
     "open_log",
     "rebuild_views",
     "relay_ledger",
+    "rewrap_keys",
     "rotate_key",
     "seal",
     "sealer",
@@ -52,7 +53,7 @@ def open_log(settings: Settings, *, must_exist: bool = False) -> EventStore:
     url = settings.store
     if must_exist and not is_there(settings):
         raise BadInput(f"there is no store at {_path_of(url)}; run something first, or name another with --store")
-    store = open_store(url, settings.tenant)
+    store = open_store(url, settings.tenant, keys=settings.key_ring, blobs=settings.blobs)
     return with_archive(store, settings.archive) if settings.archive else store
 
 
@@ -185,6 +186,30 @@ def begin_epoch(store: EventStore, settings: Settings, reason: str, clock: Calla
             "with ACTUM_CHECKPOINTS"
         )
     return begin(store, key, kept, clock, reason)
+
+
+def rewrap_keys(store: EventStore, settings: Settings, *, new: bool) -> int:
+    """Wrap every data key again; with `new`, by a new key of the key ring, and its old ones are removed after.
+
+    A crash on the way leaves old and new keys in the ring, and every data key wrapped by one of them.
+    """
+    from actum.eventstore.key_ring import FileKeyRing, open_key_ring
+
+    if not settings.key_ring:
+        raise BadInput("no key ring is set; name one with ACTUM_KEY_RING")
+    ring = open_key_ring(settings.key_ring)
+    if new and not isinstance(ring, FileKeyRing):
+        raise BadInput(f"{ring.url}: a new key is made where the key ring is; then rewrap without --new")
+    if isinstance(ring, FileKeyRing) and new:
+        ring.turn()
+        with_new = open_log(settings)
+        try:
+            done = with_new.rewrap_keys()
+        finally:
+            with_new.close()
+        ring.drop_old()
+        return done
+    return store.rewrap_keys()
 
 
 def has_relays(settings: Settings) -> bool:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from actum.errors import ArchiveDamaged
-from actum.events import leaf_hash, payload_digest, to_us
+from actum.events import PAYLOAD_LIMIT_BYTES, leaf_hash, payload_digest, to_us
 from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified
 from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, verify_inclusion
@@ -208,9 +208,9 @@ def write_payloads(path: Path, events: Iterable[RawEvent]) -> int:
         for page in _pages(events):
             rows: list[tuple[int, bytes, bytes]] = []
             for event in page:
-                if event.payload is None or event.salt is None:
+                if event.payload is None:
                     continue
-                if orjson.loads(event.header)["payload"]["class"] == "personal":
+                if isinstance(event.payload, tuple) or event.salt is None or not _leaves(orjson.loads(event.header)):
                     left += 1
                 else:
                     rows.append((event.position, event.salt, event.payload))
@@ -218,6 +218,13 @@ def write_payloads(path: Path, events: Iterable[RawEvent]) -> int:
             arrays = [pa.array(c, field.type) for c, field in zip(columns, PAYLOADS, strict=True)]
             file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=PAYLOADS))
     return left
+
+
+def _leaves(head: dict[str, Any]) -> bool:
+    """Whether an event's payload may leave the log: it is not personal, in no part, and lies beside its header."""
+    about = head["payload"]
+    apart = "key" in about or "personal" in head or about["size"] > PAYLOAD_LIMIT_BYTES
+    return about["class"] != "personal" and not apart
 
 
 def _pages(events: Iterable[RawEvent]) -> Iterator[list[RawEvent]]:
@@ -289,7 +296,7 @@ def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None
                 if row != _row(position, head, header, segment.format):
                     raise ArchiveDamaged(source, position, "its columns do not say what its header says")
                 if "payload" in head:
-                    wanted += head["payload"]["class"] != "personal"
+                    wanted += _leaves(head)
                     digests[position] = head["payload"]["digest"]
                 leaves.append(leaf_hash(header.encode()))
                 position += 1

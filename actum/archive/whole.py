@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
 from actum.archive.places import ArchivePlace
@@ -13,8 +14,12 @@ from actum.events.merkle import Frontier
 from actum.eventstore import Append, Appended, Batch, EventStore, RawEvent, TreeState
 from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.floor import HotStore
+from actum.eventstore.protection import KEPT_APART
+from actum.eventstore.subjects import Parts
 
 __all__ = ["WholeStore", "hot_of"]
+
+_PAGE = 500
 
 
 class WholeStore:
@@ -78,11 +83,11 @@ class WholeStore:
                 return found + self.hot.read_stream(stream, at, to_version)
             except EventsArchived:
                 rows = self._archived.of_stream(stream, self.hot.departed(stream), at, to_version)
-                found += [self._recorded(row) for row in rows]
+                found += self.hot.opened([self._recorded(row) for row in rows])
                 at += len(rows)
 
     def _recorded(self, row: RawEvent) -> RecordedEvent:
-        event = RecordedEvent(row.position, row.header, row.payload, row.salt)
+        event = _recorded(row)
         if row.payload is None and "payload" in event.head:  # it did not leave, or it was erased
             for _, event.salt, event.payload in self.hot.payloads_here(row.position, row.position + 1):
                 pass
@@ -101,13 +106,13 @@ class WholeStore:
                     left = left if left is None else left - 1
                 return
             except EventsArchived as gone:
-                for row in self._below(at, gone.floor, payloads=payloads):
+                for event in self._events_below(at, gone.floor, payloads=payloads):
                     if left is not None and left <= 0:
                         return
-                    at = row.position + 1
-                    if types is None or row.type in types:
+                    at = event.position + 1
+                    if types is None or event.type in types:
                         left = left if left is None else left - 1
-                        yield RecordedEvent(row.position, row.header, row.payload, row.salt)
+                        yield event
 
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         at = max(after, -1) + 1
@@ -120,12 +125,24 @@ class WholeStore:
                 return
             except EventsArchived as gone:
                 for row in self._below(at, gone.floor if end is None else min(gone.floor, end), payloads=True):
-                    yield row
+                    yield row if row.payload is not None else row._replace(payload=self._parts(row))
                     at = row.position + 1
+
+    def _parts(self, row: RawEvent) -> Parts | None:
+        return self.hot.parts_of(row.position, row.id) if KEPT_APART in row.header else None
+
+    def _events_below(self, first: int, end: int, *, payloads: bool) -> Iterator[RecordedEvent]:
+        rows = self._below(first, end, payloads=payloads)
+        while page := [_recorded(row) for row in islice(rows, _PAGE)]:
+            yield from self.hot.opened(page) if payloads else page
 
     def _below(self, first: int, end: int, *, payloads: bool) -> Iterator[RawEvent]:
         beside = self.hot.payloads_here(first, end) if payloads else ()
         return self._archived.between(first, end, payloads=payloads, beside=beside)
+
+
+def _recorded(row: RawEvent) -> RecordedEvent:
+    return RecordedEvent(row.position, row.header, row.payload if isinstance(row.payload, bytes) else None, row.salt)
 
 
 def hot_of(store: EventStore) -> HotStore:

@@ -75,7 +75,7 @@ def show(
     """Show a question exactly as it was put, with the digest that an answer is bound to."""
     import orjson
 
-    from actum.cli.executions import load
+    from actum.cli.executions import load, missing_in
     from actum.engine.approvals import pick_approval
     from actum.engine.state import fold
 
@@ -85,6 +85,7 @@ def show(
         key = pick_approval(state, approval)
         asked = events[state.approvals[key].version]
         value = asked.value() or {}
+        erased = next(map(str, missing_in(store, [asked])), None)
         about = {
             "execution": execution,
             "workflow": state.workflow,
@@ -98,12 +99,13 @@ def show(
             "shown": state.approvals[key].shown,
             "by": state.approvals[key].by or None,
             "comment": state.approvals[key].comment or None,
+            "erased": erased,
         }
         if json:
             print_json(about)
             return
         out = console()
-        out.print(str(about["title"]), style="bold", markup=False)
+        out.print(erased or str(about["title"]), style="bold", markup=False)
         out.print(f"{execution} · {state.workflow} · {key} · severity {about['severity']}", style="dim", markup=False)
         out.print(orjson.dumps(about["context"], option=orjson.OPT_INDENT_2).decode(), markup=False)
         out.print(f"shown as {about['shown']}", style="dim", markup=False)

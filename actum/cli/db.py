@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from actum.cli.options import Json, current
+from actum.cli.options import Json, current, log_of
 from actum.cli.output import print_json, say
 from actum.errors import BadInput
 from actum.eventstore.server_url import without_password
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     db.command("upgrade")(upgrade)
     db.command("check")(check)
     db.command("grant")(grant)
+    db.command("sweep")(sweep)
     app.add_typer(db, name="db")
 
 
@@ -76,6 +77,22 @@ def grant(
         print_json({"role": role, "statements": done})
     else:
         say(f"role {role} may use the store, and may not change what is recorded")
+
+
+def sweep(
+    hours: Annotated[float, typer.Option(min=0, help="Leave what is younger: its append may be under way.")] = 1,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove them; without it they are only listed.")] = False,
+    json: Json = False,
+) -> None:
+    """List large payloads that no event refers to, as interrupted appends leave them; or remove them."""
+    with log_of(writes=True) as store:
+        found = store.sweep_blobs(hours * 3600, remove=remove)
+    if json:
+        print_json({"orphans": found, "removed": remove})
+        return
+    for name in found:
+        say(name)
+    say(f"{len(found)} payloads without an event" + (", removed" if remove and found else ""))
 
 
 def _schema() -> _Schema:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from actum.engine.state import Execution
     from actum.events import RecordedEvent
     from actum.eventstore import EventStore
+    from actum.eventstore.erasures import Missing
 
-__all__ = ["load", "register"]
+__all__ = ["load", "missing_in", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -91,13 +92,23 @@ def show(
                 raise BadInput(f"--at {at}: execution {id_!r} has events 0 to {len(events) - 1}")
             events = events[: at + 1]
         state = fold(id_, events)
+        missing = missing_in(store, events)
         if json:
-            print_json(_as_json(state, events))
+            print_json(_as_json(state, events, missing))
             return
-        _as_page(state, events)
+        _as_page(state, events, missing)
 
 
-def _as_json(state: Execution, events: list[RecordedEvent]) -> dict[str, Any]:
+def missing_in(store: EventStore, events: list[RecordedEvent]) -> list[Missing]:
+    """What was erased of these events, and by whom; the log is asked only when something is missing."""
+    from actum.eventstore.erasures import missing_of, read_custody
+
+    if all(event.missing is None for event in events):
+        return []
+    return missing_of(events, read_custody(store).erasures)
+
+
+def _as_json(state: Execution, events: list[RecordedEvent], missing: list[Missing]) -> dict[str, Any]:
     import orjson
 
     from actum.engine.views import execution_row
@@ -127,10 +138,21 @@ def _as_json(state: Execution, events: list[RecordedEvent]) -> dict[str, Any]:
         ],
         "uncompensated": state.uncompensated,
         "events": len(events),
+        "erased": [
+            {
+                "version": one.version,
+                "type": one.type,
+                "part": one.part,
+                "at": one.erasure.at,
+                "by": one.erasure.by.ref,
+                "basis": one.erasure.basis,
+            }
+            for one in missing
+        ],
     }
 
 
-def _as_page(state: Execution, events: list[RecordedEvent]) -> None:
+def _as_page(state: Execution, events: list[RecordedEvent], missing: list[Missing]) -> None:
     import orjson
     from rich.text import Text
 
@@ -149,8 +171,14 @@ def _as_page(state: Execution, events: list[RecordedEvent]) -> None:
     if state.owner:
         about.append(f"worker {state.owner}")
     out.print(" · ".join(about), style="dim", markup=False)
+    gone = {one.version: str(one) for one in missing}
+    if state.input is None and 0 in gone:
+        out.print(f"input   {gone[0]}", markup=False)
     if state.input is not None:
         out.print(f"input   {_line(orjson.loads(state.input).get('input'))}", markup=False)
+    end_at = next((one.version for one in missing if one.type == f"execution.{state.status}"), None)
+    if state.end_payload is None and end_at is not None:
+        out.print(f"{'output' if state.status == 'completed' else 'error '}  {gone[end_at]}", markup=False)
     if state.end_payload is not None:
         end = orjson.loads(state.end_payload)
         if "error" in end:
@@ -161,7 +189,13 @@ def _as_page(state: Execution, events: list[RecordedEvent]) -> None:
         out.print(f"NOT UNDONE: {', '.join(state.uncompensated)}", style="bold red", markup=False)
     out.print()
     rows = [
-        (str(line.version), duration(to_us(line.at) - started) if line.at else "", line.what, line.who, line.detail)
+        (
+            str(line.version),
+            duration(to_us(line.at) - started) if line.at else "",
+            line.what,
+            line.who,
+            ", ".join(filter(None, (line.detail, gone.get(line.version)))),
+        )
         for line in story(events)
     ]
     out.print(table(None, ("event", "at", "what happened", "by", "detail"), rows, "event,at"))

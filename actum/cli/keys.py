@@ -1,6 +1,8 @@
-"""`actum keys`: the key that signs checkpoints."""
+"""`actum keys`: the key that signs checkpoints, and the key ring that wraps data keys."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -11,10 +13,11 @@ __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    keys = typer.Typer(help="The key that signs checkpoints.", no_args_is_help=True)
+    keys = typer.Typer(help="The key that signs checkpoints, and the key ring.", no_args_is_help=True)
     keys.command("new")(new)
     keys.command("rotate")(rotate)
     keys.command("show")(show)
+    keys.command("rewrap")(rewrap)
     app.add_typer(keys, name="keys")
 
 
@@ -54,6 +57,23 @@ def show(json: Json = False) -> None:
         in_force = signing_key(store, current())
         assert in_force is not None  # where its public half lies, it lies
     _print({"pinned": pinned[0].to_text(), "in_force": in_force.verifier().to_text()}, json=json)
+
+
+def rewrap(
+    new: Annotated[
+        bool, typer.Option("--new", help="By a new key of the key ring, which replaces its old ones.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Wrap all data keys again by what the key ring (ACTUM_KEY_RING) wraps with now. No payload is written again."""
+    from actum.wiring import rewrap_keys
+
+    with log_of(writes=True) as store:
+        done = rewrap_keys(store, current(), new=new)
+    if json:
+        print_json({"rewrapped": done})
+    else:
+        say(f"{done} data keys wrapped again")
 
 
 def _print(said: dict[str, str], *, json: bool) -> None:

@@ -32,6 +32,9 @@ def run(
     what: Annotated[str, typer.Argument(metavar="FILE|MODULE:NAME", help="A graph (JSON or YAML), or a workflow.")],
     input_: Annotated[str, typer.Option("--input", help="The input: JSON, @FILE, or - for stdin.")] = "null",
     id_: Annotated[str | None, typer.Option("--id", help="The execution's id; a known one is resumed.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="The person it is about: what it records of them can be erased.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end, or only record the start.")] = True,
     modules: Annotated[
         list[str] | None,
@@ -46,7 +49,7 @@ def run(
     code = _code(what, _renamed(modules or []))
     given = _input(input_)
     with log_of(writes=True) as store:
-        code_ = asyncio.run(_run(store, code, given, id_, wait, json))
+        code_ = asyncio.run(_run(store, code, given, id_, subject, wait, json))
     raise typer.Exit(code_)
 
 
@@ -108,18 +111,20 @@ def _input(text: str) -> Any:
         raise BadInput(f"{where}: not JSON: {exc.msg} (line {exc.lineno}, column {exc.colno})") from exc
 
 
-async def _run(store: EventStore, code: Code, given: Any, id_: str | None, wait: bool, json: bool) -> int:
+async def _run(
+    store: EventStore, code: Code, given: Any, id_: str | None, subject: str | None, wait: bool, json: bool
+) -> int:
     from actum.engine import Engine
 
     async with Engine(store) as engine:
         if not wait:
             if id_ is not None and store.stream_version(f"execution/{id_}"):
                 return _tell(_known(store, id_), json)
-            started = await engine.submit(code, given, id=id_)
+            started = await engine.submit(code, given, id=id_, subject=subject)
             if not json:
                 console().print(started, markup=False)
             return _tell(_answer(store, started, "running", None, None), json)
-        handle = await engine.start(code, given, id=id_)
+        handle = await engine.start(code, given, id=id_, subject=subject)
         if not json:
             console().print(handle.id, markup=False)
             sys.stdout.flush()

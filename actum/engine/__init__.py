@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actum.engine.attempt import StepInfo, current_step
     from actum.engine.calls import Approval
+    from actum.engine.classes import Business, Personal, Public
     from actum.engine.durable import Context, Step, Workflow, step, workflow
     from actum.engine.graph import Graph
     from actum.engine.graph_load import load_graph
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Approval",
+    "Business",
     "Context",
     "Engine",
     "Graph",
     "Handle",
+    "Personal",
+    "Public",
     "Retry",
     "Step",
     "StepInfo",
@@ -34,10 +38,13 @@ __all__ = [
 
 _HOME = {
     "Approval": "calls",
+    "Business": "classes",
     "Context": "durable",
     "Engine": "runtime",
     "Graph": "graph",
     "Handle": "runtime",
+    "Personal": "classes",
+    "Public": "classes",
     "Retry": "retry",
     "Step": "durable",
     "StepInfo": "attempt",

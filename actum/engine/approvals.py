@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actum.engine.classes import file_payload
 from actum.engine.codec import encode
 from actum.engine.commands import DecideApproval
 from actum.engine.decider import decide
@@ -49,6 +50,7 @@ def answer_approval(
         events = decide(state, command, Actor("person", by))
         for event in events:
             event.id = world.new_id()
+            file_payload(event, state.key, None)
             state = evolve(state, event)
         rows, _ = rows_after(state, before)
         try:

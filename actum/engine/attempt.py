@@ -59,11 +59,17 @@ def _is_async(fn: Callable[..., Any]) -> bool:
 
 
 async def carry_out(
-    spec: StepSpec, info: StepInfo, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, threads: Executor
+    spec: StepSpec,
+    info: StepInfo,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] | None,
+    threads: Executor,
+    limit_bytes: int,
 ) -> Ended:
     """Run the step's function once. Raises nothing but cancellation and the end of the process.
 
-    A plain function runs in a thread; when its time is up it is given up, though the thread cannot be stopped.
+    A result of more than `limit_bytes` is a failure: it cannot be recorded. A plain function runs in a thread; when
+    its time is up it is given up, though the thread cannot be stopped.
     """
     started = time.perf_counter_ns()
     _current.set(info)  # this task's own context: nobody else sees it
@@ -86,7 +92,7 @@ async def carry_out(
         failure = failure_of(exc)  # nobody cancelled this attempt: the step awaited something that was cancelled
     else:
         try:
-            result = encode(value, f"the result of step {spec.name!r}")
+            result = encode(value, f"the result of step {spec.name!r}", limit_bytes)
         except BadInput as exc:
             failure = Failure("UnrecordableResult", str(exc))
     took = (time.perf_counter_ns() - started) // 1000

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from actum.engine.classes import Classes
 from actum.engine.retry import ONCE, Retry
 
 __all__ = [
@@ -46,6 +47,7 @@ class StepSpec:
     `run` is the function itself; it may be async (awaited) or plain (run in a thread).
     `on_doubt` says what happens to an attempt whose end was never recorded: run it again with the same
     idempotency key, ask `verify` whether it happened, or leave the execution to a person.
+    `classes` is what is declared of its payloads, if anything is.
     """
 
     name: str
@@ -56,6 +58,7 @@ class StepSpec:
     on_doubt: Literal["retry", "verify", "park"] = "retry"
     verify: Callable[..., Any] | None = None
     tool: str | None = None
+    classes: Classes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,18 @@ __all__ = ["decoder_for", "encode", "encode_arguments", "encode_question"]
 _PLAIN = (None, type(None), bool, int, float, str, list, dict, Any, object)
 
 
-def encode(value: Any, what: str) -> bytes:
+def encode(value: Any, what: str, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> bytes:
     """The JSON bytes of a value: plain JSON, dataclasses, pydantic models, enums, dates and UUIDs.
 
-    Raises `BadInput`, naming `what`, for anything else and for more than the payload limit.
+    Raises `BadInput`, naming `what`, for anything else and for more bytes than the limit: what the store takes.
     """
     try:
         data = orjson.dumps(value, default=_model)
     except (TypeError, orjson.JSONEncodeError) as exc:
         raise BadInput(f"{what} cannot be recorded as JSON: {exc}") from None
-    if len(data) > PAYLOAD_LIMIT_BYTES:
+    if len(data) > limit_bytes:
         raise BadInput(
-            f"{what} is {len(data):,} bytes, over the limit of {PAYLOAD_LIMIT_BYTES:,}; "
+            f"{what} is {len(data):,} bytes, over the limit of {limit_bytes:,}; "
             "store it elsewhere and return a reference"
         )
     return data
@@ -44,7 +44,9 @@ def _model(value: Any) -> Any:
     raise TypeError(f"type is not JSON serializable: {type(value).__qualname__}")
 
 
-def encode_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> bytes | None:
+def encode_arguments(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, limit_bytes: int = PAYLOAD_LIMIT_BYTES
+) -> bytes | None:
     """The payload of a step's start; None when it takes no arguments."""
     if not args and not kwargs:
         return None
@@ -53,7 +55,7 @@ def encode_arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) ->
         value["args"] = args
     if kwargs:
         value["kwargs"] = kwargs
-    return encode(value, "the step's input")
+    return encode(value, "the step's input", limit_bytes)
 
 
 def encode_question(approval: Approval) -> bytes:

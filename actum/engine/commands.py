@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from actum.engine.calls import Failure, Wish
 from actum.engine.retry import Retry
+from actum.events import PAYLOAD_LIMIT_BYTES
 
 __all__ = [
     "Begin",
@@ -15,6 +16,7 @@ __all__ = [
     "Command",
     "DecideApproval",
     "Park",
+    "ParkErased",
     "Proceed",
     "RecordFailure",
     "RecordSuccess",
@@ -35,6 +37,8 @@ class Begin:
     kind: Literal["function", "graph"]
     definition: str
     input: bytes | None
+    key: str | None = None
+    """The data key of the person that the execution is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Proceed(NamedTuple):
 
     at: int
     wishes: Sequence[Wish]
+    limit_bytes: int = PAYLOAD_LIMIT_BYTES
+    """Of a payload, in this store."""
 
 
 class RecordSuccess(NamedTuple):
@@ -100,6 +106,15 @@ class Park:
     at: int
     key: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParkErased:
+    """What the execution needs to go on was erased, so nobody can: a person must look."""
+
+    at: int
+    version: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +168,7 @@ Command = (
     | RecordFailure
     | RunAgain
     | Park
+    | ParkErased
     | RecordUndo
     | RecordUndoFailure
     | Tick

@@ -18,6 +18,7 @@ from actum.engine.commands import (
     Command,
     DecideApproval,
     Park,
+    ParkErased,
     Proceed,
     RecordFailure,
     RecordSuccess,
@@ -69,6 +70,8 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
             if step is None or step.status != "in_doubt":
                 return []
             return [_park(step, command.detail, to_text(command.at), actor)]
+        case ParkErased():
+            return [] if state.ended or state.status == "parked" else [_park_erased(command, actor)]
         case RecordUndo():
             return _record_undo(state, command, actor)
         case RecordUndoFailure():
@@ -86,6 +89,8 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
 
 def _begin(command: Begin, actor: Actor) -> NewEvent:
     facts = {"workflow": command.workflow, "kind": command.kind, "definition": command.definition}
+    if command.key is not None:
+        facts["key"] = command.key
     return NewEvent("execution.started", facts, to_text(command.at), actor, payload=command.input)
 
 
@@ -123,6 +128,11 @@ def _park(step: StepState, detail: str, at: str, actor: Actor) -> NewEvent:
     return NewEvent("execution.parked", facts, at, actor, payload=said)
 
 
+def _park_erased(command: ParkErased, actor: Actor) -> NewEvent:
+    said = orjson.dumps({"detail": f"the payload of event {command.version} ({command.what}) was erased"})
+    return NewEvent("execution.parked", {"reason": "erased"}, to_text(command.at), actor, payload=said)
+
+
 # -- the workflow's wishes ---------------------------------------------------------------------------------------
 
 
@@ -141,9 +151,9 @@ def _proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]
         wishes = [wish for wish in wishes if isinstance(wish, (Take, Skip))]
     for wish in wishes:
         if type(wish) is Call:
-            events += _call(state, wish, at, actor)
+            events += _call(state, wish, at, actor, command.limit_bytes)
         else:
-            events += _other_wish(state, wish, command.at, at, actor)
+            events += _other_wish(state, wish, command, at, actor)
     if end is None or events:
         return events
     if any(step.status != "retry" for step in state.active.values()):
@@ -151,7 +161,7 @@ def _proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]
     return _end(state, end, command, at, actor)
 
 
-def _call(state: Execution, call: Call, at: str, actor: Actor) -> list[NewEvent]:
+def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int) -> list[NewEvent]:
     if call.key in state.steps:
         return []
     spec = call.spec
@@ -164,7 +174,7 @@ def _call(state: Execution, call: Call, at: str, actor: Actor) -> list[NewEvent]
     if spec.compensate is not None:
         started["compensation"] = spec.compensate.name
     try:
-        payload = encode_arguments(call.args, call.kwargs)
+        payload = encode_arguments(call.args, call.kwargs, limit_bytes)
     except BadInput as exc:  # recorded as the step's failure: the workflow can see it, and so can the reader
         said = _said(Failure("UnrecordableInput", str(exc)))
         failed = {**facts, "outcome": "failure", "error_type": "UnrecordableInput", "final": True, "duration_us": 0}
@@ -175,7 +185,7 @@ def _call(state: Execution, call: Call, at: str, actor: Actor) -> list[NewEvent]
     return [NewEvent("step.started", started, at, actor, payload=payload)]
 
 
-def _other_wish(state: Execution, wish: Wish, at_us: int, at: str, actor: Actor) -> list[NewEvent]:
+def _other_wish(state: Execution, wish: Wish, command: Proceed, at: str, actor: Actor) -> list[NewEvent]:
     match wish:
         case Approve(approval, occurrence, scope):
             if wish.key in state.approvals:
@@ -190,12 +200,12 @@ def _other_wish(state: Execution, wish: Wish, at_us: int, at: str, actor: Actor)
             if approval.policy is not None:
                 facts["policy"] = approval.policy
             if approval.deadline_s is not None:
-                facts["deadline"] = to_text(at_us + int(approval.deadline_s * 1_000_000))
+                facts["deadline"] = to_text(command.at + int(approval.deadline_s * 1_000_000))
             return [NewEvent("approval.requested", facts, at, actor, payload=encode_question(approval))]
         case Sleep(seconds, occurrence, scope, name):
             if wish.key in state.timers:
                 return []
-            facts = {"timer": name, "occurrence": occurrence, "due": to_text(at_us + int(seconds * 1_000_000))}
+            facts = {"timer": name, "occurrence": occurrence, "due": to_text(command.at + int(seconds * 1_000_000))}
             if scope:
                 facts["scope"] = scope
             return [NewEvent("timer.set", facts, at, actor)]
@@ -207,7 +217,7 @@ def _other_wish(state: Execution, wish: Wish, at_us: int, at: str, actor: Actor)
             if condition is not None:
                 facts["condition"] = condition
                 try:
-                    saw = encode({"value": value}, "what the condition saw")
+                    saw = encode({"value": value}, "what the condition saw", command.limit_bytes)
                 except BadInput as exc:
                     saw = orjson.dumps({"left_out": str(exc)})
             return [NewEvent("transition.taken", facts, at, actor, payload=saw)]
@@ -230,7 +240,7 @@ def _end(state: Execution, end: Done | Give, command: Proceed, at: str, actor: A
     }
     if isinstance(end, Done):
         try:
-            output = encode({"output": end.output}, "the workflow's output")
+            output = encode({"output": end.output}, "the workflow's output", command.limit_bytes)
             return [NewEvent("execution.completed", {"outcome": "success", **took}, at, actor, payload=output)]
         except BadInput as exc:  # it has not done what it was for: a failure like any other
             end = Give(Failure("UnrecordableOutput", str(exc)))

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, get_args, overload
 
 from actum.engine.calls import Approval, Approve, Call, Severity, Sleep, StepSpec
+from actum.engine.classes import Classes, PayloadClass, classes_of_function, payload_class_of
 from actum.engine.codec import decoder_for, encode_question
 from actum.engine.durations import seconds
 from actum.engine.retry import ONCE, Retry
@@ -76,10 +77,17 @@ driving = _Driving()
 class Step(Generic[P, R]):
     """A function whose calls inside a workflow are recorded. Outside of one it is the plain function."""
 
-    def __init__(self, fn: Callable[P, R], spec: StepSpec) -> None:
+    def __init__(self, fn: Callable[P, R], spec: StepSpec, payload_class: PayloadClass | None = None) -> None:
         update_wrapper(self, fn)
         self.fn = fn
         self.spec = spec
+        self._payload_class = payload_class
+
+    @cached_property
+    def full_spec(self) -> StepSpec:
+        """With what its annotations declare, which may name types that were not there yet when it was decorated."""
+        classes = classes_of_function(self.fn, self._payload_class, 0, "args", "")
+        return self.spec if classes is None else replace(self.spec, classes=classes)
 
     @cached_property
     def convert(self) -> Callable[[Any], Any] | None:
@@ -89,7 +97,7 @@ class Step(Generic[P, R]):
         driver = driving.now
         if driver is None:
             return self.fn(*args, **kwargs)
-        pending: Any = driver.pending_step(self.spec, args, kwargs, self.convert)
+        pending: Any = driver.pending_step(self.full_spec, args, kwargs, self.convert)
         return typing.cast(R, pending)
 
     def __repr__(self) -> str:
@@ -156,6 +164,7 @@ def step(
     on_doubt: Literal["retry", "verify", "park"] = "retry",
     verify: Callable[..., Any] | None = None,
     tool: str | None = None,
+    payload_class: PayloadClass | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     fn: Any = None,
@@ -168,6 +177,7 @@ def step(
     on_doubt: Literal["retry", "verify", "park"] = "retry",
     verify: Any = None,
     tool: str | None = None,
+    payload_class: PayloadClass | None = None,
 ) -> Any:
     """Make a function a step: inside a workflow its calls are recorded before and after, retried and undone.
 
@@ -182,12 +192,16 @@ def step(
       under the same idempotency key, ask `verify` (called with the step's arguments; a result other than None
       counts as the step's), or `"park"` the execution until a person decides.
     - `tool`: the step is a call of this tool, and its attempts count in the tool metrics.
+    - `payload_class`: whether arguments and result are `"public"`, `"business"` or `"personal"` as a whole. Without it,
+      fields that are annotated as `Annotated[…, Personal]` are personal; where nothing is declared, everything is that
+      an execution about a subject records.
 
-    Raises `BadInput` for a name with `/` or `#` in it, and for a duration or a retry that is none.
+    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry or a class that is none.
     """
 
     def wrap(function: Callable[P, R]) -> Step[P, R]:
-        return Step(function, _spec(function, name, retries, timeout, compensate, on_doubt, verify, tool))
+        spec = _spec(function, name, retries, timeout, compensate, on_doubt, verify, tool)
+        return Step(function, spec, payload_class_of(payload_class, f"step {spec.name!r}"))
 
     return wrap if fn is None else wrap(fn)
 
@@ -228,6 +242,11 @@ class Workflow:
         except SyntaxError:
             shape = self.source
         return "sha256:" + sha256(f"{self.name}\n{shape}".encode()).hexdigest()
+
+    @cached_property
+    def classes(self) -> Classes | None:
+        """What its annotations declare of its input and its output."""
+        return classes_of_function(self.fn, None, 1, "/input", "/output")
 
     @cached_property
     def _convert(self) -> list[Callable[[Any], Any] | None]:
@@ -308,9 +327,11 @@ class Context:
     def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Pending:
         """Call any function as a step of this name, without a decorator: `await ctx.step("fetch", fetch, url)`."""
         if isinstance(fn, Step):
-            spec = replace(fn.spec, name=_named("step", name))
+            spec = replace(fn.full_spec, name=_named("step", name))
             return self._driver.pending_step(spec, args, kwargs, fn.convert)
         spec = _spec(fn, name, None, None, None, "retry", None, None)
+        classes = classes_of_function(fn, None, 0, "args", "")
+        spec = spec if classes is None else replace(spec, classes=classes)
         return self._driver.pending_step(spec, args, kwargs, decoder_for(_hints(fn).get("return")))
 
     def gather(self, *children: Any, return_exceptions: bool = False) -> Gather:

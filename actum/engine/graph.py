@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
+from actum.engine.classes import Classes, classes_of_schemas, escaped
 from actum.engine.conditions import Condition
 from actum.engine.durations import seconds
 from actum.engine.json_values import plain
@@ -326,6 +327,13 @@ class Graph:
     def digest(self) -> str:
         """SHA-256 over the canonical JSON, as `sha256:<hex>`: equal definitions have equal digests."""
         return "sha256:" + sha256(orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    @cached_property
+    def classes(self) -> Classes | None:
+        """What its schemas declare, with `x-actum-class`, of its input and its output."""
+        given = [("/input", self.input_schema)]
+        given += [(f"/input/{escaped(one.name)}", one.schema) for one in self.parameters]
+        return classes_of_schemas(given, [("/output", self.output_schema)])
 
     @cached_property
     def plan(self) -> Plan:

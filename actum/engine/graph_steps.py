@@ -19,6 +19,7 @@ Each call gets its own copy of its arguments: what the code does to them changes
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,7 +27,9 @@ from typing import Any, Final
 import orjson
 
 from actum.engine.calls import StepSpec
+from actum.engine.classes import Classes, Declared, classes_of_function, classes_of_schemas
 from actum.engine.codec import encode
+from actum.engine.durable import Step
 from actum.engine.graph import Graph, GraphStep
 from actum.engine.graph_code import CodeFinder
 from actum.engine.json_schema import mismatch
@@ -71,7 +74,8 @@ def runnable(graph: Graph, step: GraphStep, finder: CodeFinder, place: Place) ->
     if step.verify is not None:
         verify = _verifying(finder.find(step.verify, place / "verify"), step, by_name, place / "verify")
     undo = _compensation(graph, step, finder, place / "compensate")
-    spec = StepSpec(step.id, run, step.retry, step.timeout_s, undo, step.on_doubt, verify, step.tool)
+    classes = _classes(step, target, by_name)
+    spec = StepSpec(step.id, run, step.retry, step.timeout_s, undo, step.on_doubt, verify, step.tool, classes)
     return RunnableStep(spec if declared is None else _inherited(spec, declared), by_name, takes_config)
 
 
@@ -79,6 +83,20 @@ def _declared(target: Any) -> StepSpec | None:
     """What a function's `@step` decorator says."""
     spec = getattr(target, "spec", None)
     return spec if isinstance(spec, StepSpec) else None
+
+
+def _classes(step: GraphStep, target: Any, by_name: bool) -> Classes | None:
+    """What the schemas declare of the step's payloads, else what its code does."""
+    given = [("/kwargs", step.input_schema)] if by_name else [("/args/0", step.input_schema)]
+    found = classes_of_schemas(given, [("", step.output_schema)])
+    if found is not None and found.given.fields and not by_name:
+        # What is not given by name comes with all the data there is, of which the schema says nothing.
+        return found._replace(given=Declared("personal"))
+    if found is not None:
+        return found
+    if isinstance(target, Step):
+        return target.full_spec.classes
+    return classes_of_function(target, None, 0, "args", "") if inspect.isfunction(target) and by_name else None
 
 
 def _inherited(spec: StepSpec, declared: StepSpec) -> StepSpec:
@@ -231,7 +249,7 @@ def _checked(run: _Run, schema: dict[str, Any], id_: str) -> _Run:
     """The code, failing when it returns something else than the step declares."""
 
     def check(result: Any) -> Any:
-        wrong = mismatch(schema, orjson.loads(encode(result, f"the result of step {id_!r}")), "the output")
+        wrong = mismatch(schema, orjson.loads(encode(result, f"the result of step {id_!r}", sys.maxsize)), "the output")
         if wrong:
             raise OutputMismatch(f"{wrong}, as the step declares")
         return result

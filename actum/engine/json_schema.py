@@ -86,6 +86,9 @@ def check_schema(schema: Any, place: Place) -> None:
             case "additionalProperties":
                 if not isinstance(wanted, bool):
                     check_schema(wanted, here)
+            case "x-actum-class":
+                if wanted not in ("public", "business", "personal"):
+                    raise here.error(f"is public, business or personal, not {wanted!r}")
             case _ if keyword in _NUMBERS or keyword in _LENGTHS:
                 if kind(wanted) != "number":
                     raise here.error(f"is a number, not {kind(wanted)}")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from actum.engine.attempt import Ended, StepInfo, carry_out
-from actum.engine.calls import Approve, Call, Done, Give, Outcome, Planner, Skip, Sleep, StepSpec, Take, Wish
+from actum.engine.calls import Approve, Call, Done, Give, Outcome, Planner, Skip, Sleep, StepSpec, Take, Wish, call_key
+from actum.engine.classes import file_payload
 from actum.engine.commands import (
     Claim,
     Command,
@@ -28,6 +29,7 @@ from actum.engine.commands import (
     UpgradeCode,
 )
 from actum.engine.decider import decide
+from actum.engine.erased import check_not_erased
 from actum.engine.function import failure_of
 from actum.engine.state import Execution, StepState, evolve, fold
 from actum.engine.views import execution_row, rows_after
@@ -47,6 +49,7 @@ from actum.eventstore import Append, Appended
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
+    from actum.engine.classes import Classes
     from actum.engine.runtime import Engine
     from actum.events import NewEvent
 
@@ -63,7 +66,7 @@ _PATIENCE = 8
 class Run:
     """One execution that this worker owns."""
 
-    def __init__(self, engine: Engine, id_: str, planner: Planner) -> None:
+    def __init__(self, engine: Engine, id_: str, planner: Planner, classes: Classes | None = None) -> None:
         self.engine = engine
         self.id = id_
         self.state = Execution(id_)
@@ -73,8 +76,10 @@ class Run:
         self.inbox: list[Command] = []
         self.dropped = False
         self._planner = planner
+        self._limit_bytes = engine.store.payload_limit_bytes
         self._wishes: list[Wish] = []
         self._calls: dict[str, Call] = {}
+        self._declares = {} if classes is None else {"": classes}
         self._told = 0
         self._deciding: list[Command] = []
         self._batch: list[NewEvent] = []
@@ -97,10 +102,12 @@ class Run:
     def load(self) -> None:
         """Fold the record and bring the planner to the same place; nothing runs and nothing is written.
 
-        Raises `ReplayDiverged` when today's code asks for something else than was recorded.
+        Raises `ReplayDiverged` when today's code asks for something else than was recorded, `PayloadErased` when what
+        was recorded cannot be told any more, and `PayloadUnreadable` when it cannot be read here.
         """
-        self.state = fold(self.id, self.engine.store.read_stream(f"execution/{self.id}"))
-        state = self.state
+        past = self.engine.store.read_stream(f"execution/{self.id}")
+        check_not_erased(self.id, past)
+        self.state = state = fold(self.id, past)
         self._row = execution_row(state) if state.version else None
         self._told = 0
         self._wishes = []
@@ -196,7 +203,7 @@ class Run:
             self._tell()
             if not self._wishes:
                 break
-            follow = decide(state, Proceed(now, self._wishes), actor)
+            follow = decide(state, Proceed(now, self._wishes, self._limit_bytes), actor)
             if not follow:
                 break
             for event in follow:
@@ -207,6 +214,9 @@ class Run:
             return
         for event, id_ in zip(events, self.engine.world.new_ids(len(events)), strict=True):
             event.id = id_
+        if self._declares or state.key is not None:
+            for event in events:
+                file_payload(event, state.key, self._classes_of(event))
         self._deciding = commands
         self._batch = events
         self._tries = 0
@@ -228,7 +238,16 @@ class Run:
         for wish in wishes:
             if type(wish) is Call:
                 self._calls[wish.key] = wish
+                if wish.spec.classes is not None:
+                    self._declares[wish.key] = wish.spec.classes
             self._wishes.append(wish)
+
+    def _classes_of(self, event: NewEvent) -> Classes | None:
+        """What is declared of an event's payload: by its step, or by the workflow for its own start and end."""
+        facts = event.facts
+        if event.type.startswith("execution."):
+            return self._declares.get("")
+        return self._declares.get(call_key(facts.get("scope", ""), facts.get("step", ""), facts.get("occurrence", 0)))
 
     # -- appending ---------------------------------------------------------------------------------------------------
 
@@ -410,7 +429,7 @@ class Run:
         call, attempt = self._calls[step.key], step.attempt
         spec = call.spec
         info = StepInfo(self.id, step.key, attempt)
-        ended = await carry_out(spec, info, call.args, call.kwargs, self.engine.threads)
+        ended = await carry_out(spec, info, call.args, call.kwargs, self.engine.threads, self._limit_bytes)
         self._tasks.pop((step.key, False), None)
         world = self.engine.world
         if ended.failure is None:
@@ -436,7 +455,7 @@ class Run:
         assert call.spec.verify is not None
         spec = StepSpec(call.spec.name, call.spec.verify)
         info = StepInfo(self.id, step.key, step.attempt)
-        ended: Ended = await carry_out(spec, info, call.args, call.kwargs, self.engine.threads)
+        ended: Ended = await carry_out(spec, info, call.args, call.kwargs, self.engine.threads, self._limit_bytes)
         self._tasks.pop((step.key, False), None)
         now = self.engine.world.now_us()
         if ended.failure is None and ended.result != b"null":
@@ -458,7 +477,7 @@ class Run:
             ended = Ended(0, None, failure_of(exc))
         else:
             info = StepInfo(self.id, f"{step.key}/undo", attempt)
-            ended = await carry_out(spec, info, (result,), None, self.engine.threads)
+            ended = await carry_out(spec, info, (result,), None, self.engine.threads, self._limit_bytes)
         self._tasks.pop((step.key, True), None)
         world = self.engine.world
         if ended.failure is None:
@@ -484,7 +503,7 @@ class Run:
         if state.status == "completed":
             self._leave(said.get("output"), None)
         else:
-            error = said.get("error") or {}
+            error = said.get("error") or {"message": "the message was erased"}
             message = error.get("message", "")
             kind = state.error_type or error.get("type", "")
             self._leave(None, ExecutionFailed(self.id, state.status, kind, message))

@@ -7,14 +7,16 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Literal
 
 import orjson
 
 from actum.engine.approvals import answer_approval
 from actum.engine.calls import Planner
+from actum.engine.classes import file_payload
 from actum.engine.codec import encode
-from actum.engine.commands import Begin
+from actum.engine.commands import Begin, ParkErased
 from actum.engine.decider import decide
 from actum.engine.definitions import Code, digest_of, find_code, planner_for, publish
 from actum.engine.durable import Workflow
@@ -24,7 +26,16 @@ from actum.engine.ports import Alone, Owners, World
 from actum.engine.run import Run
 from actum.engine.state import Execution, evolve, fold
 from actum.engine.views import rows_after
-from actum.errors import BadInput, ExecutionFailed, OwnedElsewhere, StoreError, UnknownExecution, near_miss
+from actum.errors import (
+    BadInput,
+    ExecutionFailed,
+    OwnedElsewhere,
+    PayloadErased,
+    StoreError,
+    UnknownExecution,
+    VersionConflict,
+    near_miss,
+)
 from actum.events import Actor, to_text
 from actum.eventstore import NO_STREAM, Append, Appended, EventStore
 
@@ -118,11 +129,16 @@ class Engine:
         for one in code:
             self._code[one.name] = one
 
-    async def start(self, code: Code, workflow_input: Any = None, *, id: str | None = None) -> Handle:
+    async def start(
+        self, code: Code, workflow_input: Any = None, *, id: str | None = None, subject: str | None = None
+    ) -> Handle:
         """Start an execution; when this returns, its start is on its way to the log and its first steps follow.
 
         With an `id` that is there already, nothing is started: the handle is that execution's, resumed if it has
         been left. Raises `BadInput` when the input does not fit the workflow; then nothing is written.
+
+        `subject` is the person that the execution is about, by any name: what it records of them lies under their data
+        key and can be erased. The name itself is not in the log.
         """
         id_ = self._id(id)
         self._code[code.name] = code
@@ -130,8 +146,8 @@ class Engine:
             return _handle(self._runs[id_])
         if id is not None and self.store.stream_version(f"execution/{id_}"):
             return await self.resume(id_)
-        command, given = self._begin(code, workflow_input)
-        run = Run(self, id_, planner_for(code, id_))
+        command, given = self._begin(code, workflow_input, subject)
+        run = Run(self, id_, planner_for(code, id_), code.classes)
         run.plan(given)  # before anything is written: it may refuse the input
         try:
             self._publish(code, command)
@@ -143,13 +159,15 @@ class Engine:
         self._watch_over()
         return _handle(run)
 
-    async def submit(self, code: Code, workflow_input: Any = None, *, id: str | None = None) -> str:
+    async def submit(
+        self, code: Code, workflow_input: Any = None, *, id: str | None = None, subject: str | None = None
+    ) -> str:
         """Record the start of an execution, durably, and run none of it: it is for whoever recovers or resumes it.
 
         Returns its id. Raises `BadInput` as `start` does, and `VersionConflict` for an id that is there already.
         """
         id_ = self._id(id)
-        command, given = self._begin(code, workflow_input)
+        command, given = self._begin(code, workflow_input, subject)
         planner = planner_for(code, id_)
         planner.begin(given)  # before anything is written: it may refuse the input
         close = getattr(planner, "close", None)
@@ -160,6 +178,7 @@ class Engine:
         events = decide(state, command, self.actor)
         for event, new_id in zip(events, self.world.new_ids(len(events)), strict=True):
             event.id = new_id
+            file_payload(event, command.key, code.classes)
             state = evolve(state, event)
         rows, _ = rows_after(state, None)
         self.store.append([Append(state.stream, NO_STREAM, events, rows)])
@@ -171,15 +190,17 @@ class Engine:
             raise BadInput(f"an execution's id is 1 to 200 printable characters without '/', not {id_!r}")
         return id_
 
-    def _begin(self, code: Code, workflow_input: Any) -> tuple[Begin, Any]:
+    def _begin(self, code: Code, workflow_input: Any, subject: str | None) -> tuple[Begin, Any]:
         """What records the start, and the input as the workflow will see it, now and on every replay."""
-        recorded = encode({"input": workflow_input}, "the workflow's input")
+        limit_bytes = self.store.payload_limit_bytes
+        recorded = encode({"input": workflow_input}, "the workflow's input", limit_bytes)
         given = orjson.loads(recorded)["input"]
         if isinstance(code, Graph):
             given = prepare_input(code, given)
-            recorded = encode({"input": given}, "the workflow's input")
+            recorded = encode({"input": given}, "the workflow's input", limit_bytes)
         kind: Literal["function", "graph"] = "function" if isinstance(code, Workflow) else "graph"
-        return Begin(self.world.now_us(), code.name, kind, digest_of(code), recorded), given
+        key = None if subject is None else self.store.key_for(subject)
+        return Begin(self.world.now_us(), code.name, kind, digest_of(code), recorded, key), given
 
     def _publish(self, code: Code, command: Begin) -> None:
         if command.definition not in self._published:
@@ -190,7 +211,8 @@ class Engine:
         """Finish an execution that a dead process left, or that is parked. One that has ended gives its result.
 
         Raises `UnknownExecution`, `OwnedElsewhere`, `NoCode`, `ReplayDiverged`, or `BadInput` for an imported one,
-        which ran elsewhere; then it is left as it is.
+        which ran elsewhere; then it is left as it is. Raises `PayloadErased` when what it needs, or its result, was
+        erased; one that had not ended is parked then.
         """
         if id_ in self._runs:
             return _handle(self._runs[id_])
@@ -204,11 +226,13 @@ class Engine:
         if not at_rest and state.owner != self.worker and self._owners.alive(state.owner):
             raise OwnedElsewhere(id_, state.owner)
         code = None if state.ended else self._find(state.workflow, state.definition)
-        run = Run(self, id_, _NOTHING if code is None else planner_for(code, id_))
+        run = Run(self, id_, _NOTHING, None) if code is None else Run(self, id_, planner_for(code, id_), code.classes)
         try:
             run.load()
         except BaseException as exc:
             run.drop(exc)
+            if isinstance(exc, PayloadErased):
+                self._park(state, exc)
             raise
         if run.state.ended:
             run._finish()
@@ -217,6 +241,18 @@ class Engine:
         run.claim(None if code is None else digest_of(code))
         self._watch_over()
         return _handle(run)
+
+    def _park(self, state: Execution, erased: PayloadErased) -> None:
+        """Leave an execution that cannot go on to a person, so that it is not tried again and again."""
+        version = state.version
+        events = decide(state, ParkErased(self.world.now_us(), erased.version, erased.what), self.actor)
+        if events:
+            for event, id_ in zip(events, self.world.new_ids(len(events)), strict=True):
+                event.id = id_
+                state = evolve(state, event)
+            rows, _ = rows_after(state, None)
+            with suppress(VersionConflict):  # somebody else has it
+                self.store.append([Append(state.stream, version, events, rows)])
 
     async def recover(self) -> tuple[list[Handle], dict[str, Exception]]:
         """Resume every execution that a dead worker left; the oldest first.

@@ -101,6 +101,7 @@ class Execution:
         "error_type",
         "id",
         "input",
+        "key",
         "kind",
         "owner",
         "paused",
@@ -125,6 +126,8 @@ class Execution:
         self.kind = ""
         self.definition: str | None = None
         self.input: bytes | None = None
+        self.key: str | None = None
+        """The data key of the person that it is about."""
         self.status: Status = "running"
         self.owner = ""
         self.started_at = ""
@@ -217,6 +220,7 @@ def _started(state: Execution, event: Event) -> None:
     state.definition = facts.get("definition")
     state.started_at = event.at
     state.input = event.payload
+    state.key = facts.get("key")
     if event.actor.kind == "worker":
         state.owner = event.actor.ref
 

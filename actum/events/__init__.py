@@ -7,10 +7,14 @@ from actum.events import checkpoint, merkle
 from actum.events.canonical import MAX_INTEGER, canonical
 from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey
 from actum.events.envelope import (
+    ERASED,
     HEADER_LIMIT_BYTES,
     PAYLOAD_LIMIT_BYTES,
     Actor,
+    FiledEvent,
     NewEvent,
+    Part,
+    PartName,
     RecordedEvent,
     SealedEvent,
     check_new_event,
@@ -26,14 +30,18 @@ from actum.events.upcast import CURRENT, UPCASTERS, upcast
 __all__ = [
     "CURRENT",
     "EMPTY_ROOT",
+    "ERASED",
     "HEADER_LIMIT_BYTES",
     "MAX_INTEGER",
     "PAYLOAD_LIMIT_BYTES",
     "UPCASTERS",
     "Actor",
     "Checkpoint",
+    "FiledEvent",
     "Frontier",
     "NewEvent",
+    "Part",
+    "PartName",
     "RecordedEvent",
     "SealedEvent",
     "SigningKey",

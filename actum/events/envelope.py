@@ -8,6 +8,7 @@ stored as they are and never serialised again; everything else here reads them.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -16,14 +17,19 @@ import orjson
 
 from actum.errors import BadInput, ProfileError, StoreDamaged, StoreRefused, near_miss
 from actum.events.canonical import canonical_unchecked, check_facts, check_text, is_plain
+from actum.events.ids import id_bytes
 from actum.events.times import is_instant
 from actum.events.upcast import CURRENT, upcast
 
 __all__ = [
+    "ERASED",
     "HEADER_LIMIT_BYTES",
     "PAYLOAD_LIMIT_BYTES",
     "Actor",
+    "FiledEvent",
     "NewEvent",
+    "Part",
+    "PartName",
     "RecordedEvent",
     "SealedEvent",
     "check_new_event",
@@ -39,6 +45,8 @@ VERSION = 1  # the `v` of every header this program writes
 ActorKind = Literal["worker", "person", "agent", "model", "service", "import", "system"]
 _ACTOR_KINDS = frozenset({"worker", "person", "agent", "model", "service", "import", "system"})
 _PAYLOAD_CLASSES = frozenset({"public", "business", "personal"})
+ERASED = "was erased"
+"""What `RecordedEvent.missing` says of a payload, or a part of one, that is not kept any more."""
 _INNER = bytes(byte ^ 0x36 for byte in range(256))  # the two paddings of HMAC (RFC 2104), as translation tables
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -56,6 +64,10 @@ class NewEvent:
 
     `facts` are what folds, metrics and audits need and never personal; `payload` is the JSON bytes of what
     users put in or get out. `at` is the source's clock. An empty `id` is filled by the engine before appending.
+
+    `personal` are JSON Pointers (`*` for any key or index) of the fields of a payload that are personal although the
+    payload as a whole is not: they are kept apart from it. `key` is the id of the data key, as a store's `key_for`
+    gives it, under which the payload is kept; with `personal`, only those fields are.
     """
 
     type: str
@@ -68,6 +80,39 @@ class NewEvent:
     causation: str | None = None
     correlation: str | None = None
     trace: str | None = None
+    key: str | None = None
+    personal: Sequence[str] = ()
+
+
+PartName = Literal["payload", "personal"]
+
+
+class Part(NamedTuple):
+    """What is kept of a payload in one piece: all of it, what is left of it without personal fields, or these."""
+
+    name: PartName
+    key: str | None
+    salt: bytes
+    data: bytes
+
+
+@dataclass(slots=True)
+class FiledEvent(NewEvent):
+    """A new event whose payload does not lie beside its header: the parts, each with its salt, are settled already."""
+
+    parts: tuple[Part, ...] = ()
+
+    def said(self) -> dict[str, dict[str, Any]]:
+        """What the header says of each part."""
+        members: dict[str, dict[str, Any]] = {}
+        for name, key, salt, data in self.parts:
+            about: dict[str, Any] = {"digest": payload_digest(salt, data), "size": len(data)}
+            if name == "payload":
+                about["class"] = self.payload_class
+            if key is not None:
+                about["key"] = key
+            members[name] = about
+        return members
 
 
 class SealedEvent(NamedTuple):
@@ -82,7 +127,8 @@ class RecordedEvent:
     """An event as the log has it. Only a store makes one; it is read-only by convention.
 
     `facts` are in today's shape (older ones were upcast on reading); `header` are the stored bytes, as written.
-    `payload` are the payload's bytes, or None when there is none, it was erased, or it was not asked for.
+    `payload` are the payload's bytes, or None when there is none, it was erased, or it was not asked for; fields that
+    were erased are null in it. `missing` says why not all of it is here.
 
     Making one raises `StoreDamaged` when the bytes are no header at all, and `StoreRefused` when only a newer
     program can read them. It does not re-hash: that is what `actum verify` does.
@@ -149,11 +195,27 @@ class RecordedEvent:
         return self._head.get("prev")  # type: ignore[no-any-return]
 
     @property
+    def missing(self) -> str | None:
+        """Why the payload, or some of it, is not here, as half a sentence; None when nothing is missing.
+
+        An event that was read without payloads says the same as one whose payload was erased.
+        """
+        return None if self.payload is not None or "payload" not in self._head else ERASED
+
+    @property
+    def impersonal(self) -> bytes | None:
+        """The payload without the fields of it that are personal: null stands in their places."""
+        return self.payload
+
+    @property
     def leaf(self) -> bytes:
         return leaf_hash(self.header)
 
     def value(self) -> Any:
-        """The payload as a JSON value; None when there is none to be had."""
+        """The payload as a JSON value; None when there is none to be had.
+
+        Raises `PayloadUnreadable` when it is there, and cannot be read here.
+        """
         return None if self.payload is None else orjson.loads(self.payload)
 
     def __repr__(self) -> str:
@@ -177,8 +239,10 @@ def payload_digest(salt: bytes, payload: bytes) -> str:
     return "hmac-sha256:" + sha256(salt.translate(_OUTER) + b"\x5c" * 32 + inner).hexdigest()
 
 
-def check_new_event(event: NewEvent, stream: str, index: int) -> None:
+def check_new_event(event: NewEvent, stream: str, index: int, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> None:
     """Refuse an event that no store may take; the message names stream, place in the append, and field.
+
+    `limit_bytes` is the largest payload that the store takes.
 
     On the path of every append: a plain event passes in about a microsecond, and what is said is made when needed.
     """
@@ -197,9 +261,13 @@ def check_new_event(event: NewEvent, stream: str, index: int) -> None:
         check_text(event.trace, f"{stream}[{index}]: trace")
     payload = event.payload
     if payload is not None and not (
-        type(payload) is bytes and len(payload) <= PAYLOAD_LIMIT_BYTES and event.payload_class in _PAYLOAD_CLASSES
+        type(payload) is bytes
+        and len(payload) <= PAYLOAD_LIMIT_BYTES
+        and event.payload_class in _PAYLOAD_CLASSES
+        and event.key is None
+        and not event.personal
     ):
-        _refuse_payload(event, f"{stream}[{index}]")
+        _check_payload(event, f"{stream}[{index}]", limit_bytes)
 
 
 def _refuse(event: NewEvent, where: str) -> NoReturn:
@@ -215,7 +283,8 @@ def _refuse(event: NewEvent, where: str) -> NoReturn:
     )
 
 
-def _refuse_payload(event: NewEvent, where: str) -> NoReturn:
+def _check_payload(event: NewEvent, where: str, limit_bytes: int) -> None:
+    """The same for a payload that is large, or kept apart; or that is to be refused."""
     payload = event.payload
     if type(payload) is not bytes:
         raise ProfileError(f"{where}: payload", type(payload).__name__, "is not bytes")
@@ -223,10 +292,21 @@ def _refuse_payload(event: NewEvent, where: str) -> NoReturn:
         raise ProfileError(
             f"{where}: payload_class", "text", f"{event.payload_class!r} is not public, business or personal"
         )
-    raise BadInput(
-        f"{where}: the payload of {event.type} is {len(payload):,} bytes, over the limit of "
-        f"{PAYLOAD_LIMIT_BYTES:,}; nothing was written. Store it elsewhere and record a reference."
-    )
+    if len(payload) > limit_bytes:
+        hint = "" if limit_bytes > PAYLOAD_LIMIT_BYTES else ", or name a place for large payloads (ACTUM_BLOBS)"
+        raise BadInput(
+            f"{where}: the payload of {event.type} is {len(payload):,} bytes, over the limit of "
+            f"{limit_bytes:,}; nothing was written. Store it elsewhere and record a reference{hint}."
+        )
+    if event.personal and event.payload_class == "personal":
+        raise BadInput(
+            f"{where}: the payload is personal as a whole, so no field of it can be so too; nothing was written"
+        )
+    if event.key is not None:
+        try:
+            id_bytes(event.key)
+        except (ValueError, AttributeError):
+            raise BadInput(f"{where}: {event.key!r:.100} is not the id of a data key; nothing was written") from None
 
 
 def seal(
@@ -234,7 +314,7 @@ def seal(
 ) -> SealedEvent:
     """Build the header of an event that `check_new_event` let pass, at this place of this stream.
 
-    `salt` must be 32 fresh random bytes when the event has a payload, and is not kept when it has none.
+    `salt` must be 32 fresh random bytes when the event has a payload that is not filed, and is not kept otherwise.
     Raises `BadInput` for a header of 64 KiB or more.
     """
     actor = event.actor
@@ -258,6 +338,9 @@ def seal(
     payload = event.payload
     if payload is None:
         salt = None
+    elif isinstance(event, FiledEvent):
+        salt = None
+        head |= event.said()
     else:
         assert salt is not None
         assert len(salt) == 32

@@ -17,6 +17,8 @@ class ExecutionStarted(Facts):
     kind: Literal["function", "graph", "import"]
     definition: Digest | None = None
     """Digest of the code or the graph it runs; absent when it ran elsewhere."""
+    key: Name | None = None
+    """The id of the data key of the person that it is about; who that is stands outside the log."""
     deadline: Instant | None = None
     source: Digest | None = None
     """Import: SHA-256 of the file it was read from."""
@@ -50,7 +52,7 @@ class ExecutionParked(Facts):
     """Left as it is until a person looks. Payload: `{"detail": …}`."""
 
     type = "execution.parked"
-    reason: Literal["in_doubt", "poison", "no_code", "diverged"]
+    reason: Literal["in_doubt", "poison", "no_code", "diverged", "erased"]
     step: Name | None = None
 
 

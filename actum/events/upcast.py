@@ -37,6 +37,8 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "execution.resumed",
         "execution.started",
         "code.upgraded",
+        "hold.lifted",
+        "hold.placed",
         "import.done",
         "intervention.recorded",
         "judgement.recorded",
@@ -46,6 +48,8 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "message.sent",
         "model.called",
         "model.returned",
+        "payload.erased",
+        "policy.changed",
         "replay.diverged",
         "segment.archived",
         "segment.dropped",
@@ -68,9 +72,17 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "workflow.published",
     ),
     1,
-)
+) | {"execution.started": 2}
 
-UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {}
+
+def _as_it_was(facts: Facts) -> Facts:
+    """For a shape that has gained what an older event cannot have."""
+    return facts
+
+
+UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {
+    ("execution.started", 1): _as_it_was,  # without the data key of whom it is about
+}
 """(type, schema) → the facts one schema later. Applied again until the facts are in today's shape."""
 
 

@@ -19,6 +19,7 @@ from actum.errors import StoreDamaged, StoreError
 from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check_checkpoints import Roots, check_notes, check_signatures, check_tree
+from actum.eventstore.check_erasures import Gone
 from actum.eventstore.check_events import EventScan
 from actum.eventstore.check_floor import Floor
 from actum.eventstore.check_seals import Seals, Trusted
@@ -74,7 +75,7 @@ def _check(
 ) -> Verification:
     floor = Floor.read(store)
     kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
-    scan = EventScan(store.tenant, floor.size, floor.rebuilt)
+    scan = EventScan(store.tenant, floor.size, floor.rebuilt, Gone.read(store))
     seals = floor.cut(Seals.read(store, kept.tree.size, trusted))
     roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()], floor.frontier)
     pass_ = _Pass(store, kept, scan, roots, seals, progress, workers)
@@ -86,6 +87,7 @@ def _check(
         scan.lost_tail(kept.tree.size)
     same_tree = check_tree(kept.tree, roots, tree, scan.backwards)
     scan.finish(kept.heads, pass_.moved, same_tree=same_tree)
+    scan.gone.settle(store, scan.payload_faults)
     notes = Faults("checkpoints")
     beside = {name: Faults(name) for name in ("keys", "epochs", "recorded checkpoints", "time stamps", "stream ends")}
     outer = {name: Faults(name) for name in ("signatures", "kept checkpoint", "witnesses")}
@@ -100,7 +102,7 @@ def _check(
         scan.columns.check("every row says what its header says"),
         scan.streams.check(f"{count(scan.named, 'stream')}, each without gap in its versions up to its head"),
         scan.chains.check("every event holds the hash of the one before it in its stream, every head that of the last"),
-        scan.payload_faults.check(f"{count(scan.payloads, 'payload')}, each giving the digest in its header"),
+        scan.check_payloads(),
         tree.check(f"the headers of {count(roots.size, 'event')} give the root that the store keeps"),
         check_notes(floor.above(kept.checkpoints), roots, seals.epochs, notes),
         rotations,
@@ -244,7 +246,8 @@ class _Pass:
             yield from self._while_others_check(self._scan.at, self._stretches.end)
         while rows := self._page_of_ours():
             for row in rows:
-                yield RecordedEvent(row.position, row.header, row.payload, row.salt)
+                payload = None if isinstance(row.payload, tuple) else row.payload
+                yield RecordedEvent(row.position, row.header, payload, row.salt)
 
     def _while_others_check(self, first: int, end: int) -> Iterator[RecordedEvent]:
         try:

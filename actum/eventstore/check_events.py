@@ -16,8 +16,11 @@ import orjson
 
 from actum.events.envelope import VERSION
 from actum.eventstore.check_bytes import hmac_sha256, holds_float
+from actum.eventstore.check_erasures import Gone
+from actum.eventstore.holds import Piece, pieces_of
 from actum.eventstore.protocol import RawEvent
-from actum.eventstore.verification import Faults
+from actum.eventstore.subjects import PART_NAMES, Parts
+from actum.eventstore.verification import Check, Faults
 
 __all__ = ["EventScan"]
 
@@ -36,17 +39,19 @@ class _Last(NamedTuple):
 
 _NEW: Final = _Last(0, None, -1, None)
 _UNREADABLE: Final = object()
+_WHAT: Final = {"payload": "its payload", "personal": "the personal part of its payload"}
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
 class EventScan:
     """Takes raw events in the order of the log, and collects what is wrong with them."""
 
-    def __init__(self, tenant: str, start: int = 0, rebuilt: int = 0) -> None:
+    def __init__(self, tenant: str, start: int = 0, rebuilt: int = 0, gone: Gone | None = None) -> None:
         self._tenant = tenant
         self._start = start  # events before this position are elsewhere
         self._rebuilt = rebuilt  # personal payloads before this position were lost, and the log says so
         self.left_behind = 0
+        self.gone = gone or Gone()
         self._lasts: dict[str, tuple[int, str | None, int, tuple[int, int] | None]] = {}
         self.at = start
         """The position that comes next."""
@@ -58,6 +63,9 @@ class EventScan:
         self.streams = Faults("streams")
         self.chains = Faults("chains")
         self.payload_faults = Faults("payloads")
+        self.unread = 0
+        """Payloads, or parts of them, that cannot be read here, so that nothing can be said about them."""
+        self.why_unread = ""
         self.backwards: int | None = None
         """The first position recorded earlier than the one before it: a hint, since clocks may be set back."""
         self._recorded_at = ""
@@ -80,7 +88,7 @@ class EventScan:
         """Check events; returns their leaf hashes. All that is usual is settled here, the rest in `_look_closely`."""
         leaves: list[bytes] = []
         lasts, tenant, loads, dumps, form = self._lasts, self._tenant, orjson.loads, orjson.dumps, _SORTED
-        last_of, enter = lasts.get, self._enter
+        last_of, enter, until = lasts.get, self._enter, self.gone.until
         at, recorded_at, payloads = self.at, self._recorded_at, 0
         for row in rows:
             position, stream, version, id_, kind, header, salt, payload = row
@@ -105,9 +113,11 @@ class EventScan:
                         salt is payload is None
                         if about is None
                         else salt is not None
-                        and payload is not None
+                        and type(payload) is bytes
+                        and "personal" not in head
                         and about["digest"] == "hmac-sha256:" + hmac_sha256(salt, payload)
                         and about["size"] == len(payload)
+                        and (head["recorded_at"] >= until or not self.gone.reaches_plain(position, head))
                     )
                 )
                 now = head["recorded_at"]
@@ -168,6 +178,9 @@ class EventScan:
         self.events += stretch.events
         self.payloads += stretch.payloads
         self.left_behind += stretch.left_behind
+        self.unread += stretch.unread
+        self.why_unread = self.why_unread or stretch.why_unread
+        self.gone.join(stretch.gone)
         return True
 
     def faults(self) -> tuple[Faults, ...]:
@@ -193,7 +206,7 @@ class EventScan:
         prev = _UNREADABLE if head is None else head.get("prev")
         self._link(row.position, stream, version, prev, leaf.hex(), bad_itself=bad_itself)
         if head is not None:
-            self._payload(row, stream, version, head.get("payload"))
+            self._payload(row, stream, version, head)
         return leaf
 
     def _begin(self, head: dict[str, Any] | None) -> None:
@@ -279,12 +292,16 @@ class EventScan:
             reason = "it was changed: it fits neither what comes before nor what follows"
         self.chains.at(position, stream, version, reason)
 
-    def _payload(self, row: RawEvent, stream: str, version: int, about: object) -> None:
-        salt, payload = row.salt, row.payload
+    def _payload(self, row: RawEvent, stream: str, version: int, head: dict[str, Any]) -> None:
+        salt, payload, about = row.salt, row.payload, head.get("payload")
 
         def bad(reason: str) -> None:
             self.payload_faults.at(row.position, stream, version, reason)
 
+        pieces = self._pieces(row.position, head)
+        if isinstance(payload, tuple):
+            self._parts(row, stream, version, head, payload, pieces)
+            return
         if about is None:
             if salt is not None or payload is not None:
                 bad("it has a payload that its header does not know")
@@ -292,17 +309,74 @@ class EventScan:
         if payload is None and row.position < self._rebuilt and _is_personal(about):
             self.left_behind += 1
             return
-        self.payloads += 1
-        if not isinstance(about, dict) or not {"digest", "size"} <= about.keys():
+        if not isinstance(about, dict) or not {"digest", "size"} <= about.keys() or not pieces:
             bad("its header does not say what its payload is")
-        elif payload is None:
-            bad("its payload is missing, and no event says that it was erased")
+            return
+        if payload is None:
+            for piece in pieces.values():
+                self.gone.missing(piece, version, self.payload_faults)
+            return
+        self.payloads += 1
+        if "personal" in pieces:  # the rest was put where whole ones lie
+            self.gone.missing(pieces["personal"], version, self.payload_faults)
+        problem = self.gone.there(pieces["payload"])
+        if problem is not None:
+            bad(problem)
         elif not isinstance(payload, bytes) or not isinstance(salt, bytes) or len(salt) != 32:
             bad("its payload or salt is not stored as bytes of the right length")
         elif "hmac-sha256:" + hmac.digest(salt, payload, "sha256").hex() != about["digest"]:
             bad("its payload or salt was changed: they do not give the digest in its header")
         elif len(payload) != about["size"]:
             bad(f"its payload has {len(payload)} bytes, its header says {about['size']!r}")
+
+    def _pieces(self, position: int, head: dict[str, Any]) -> dict[str, Piece]:
+        try:
+            pieces: dict[str, Piece] = {piece.part: piece for piece in pieces_of(position, head)}
+        except (LookupError, TypeError, AttributeError):
+            return {}
+        said = [value for piece in pieces.values() for value in piece[1:]]
+        return pieces if all(value is None or type(value) is str for value in said) else {}
+
+    def _parts(
+        self, row: RawEvent, stream: str, version: int, head: dict[str, Any], parts: Parts, pieces: dict[str, Piece]
+    ) -> None:
+        """A payload that is kept apart from its header: each part of it against what the header says of that part."""
+
+        def bad(reason: str) -> None:
+            self.payload_faults.at(row.position, stream, version, reason)
+
+        self.payloads += 1
+        there = {part.name: part for part in parts}
+        for name in (name for name in PART_NAMES if name in head or name in there):
+            about, part, what = head.get(name), there.get(name), _WHAT[name]
+            if not isinstance(about, dict) or not {"digest", "size"} <= about.keys() or name not in pieces:
+                bad(f"it has {what} that its header does not know")
+            elif part is None:
+                self.gone.missing(pieces[name], version, self.payload_faults)
+            elif (problem := self.gone.there(pieces[name])) is not None:
+                bad(problem)
+            elif part.box.key != about.get("key"):
+                bad(f"{what} is under the data key {part.box.key}, its header says {about.get('key')}")
+            elif part.problem is not None and part.wrong:
+                bad(f"{what} {part.problem}")
+            elif part.salt is None or part.data is None:
+                self.unread += 1
+                self.why_unread = self.why_unread or f"position {row.position}: {what} {part.problem}"
+            elif "hmac-sha256:" + hmac.digest(part.salt, part.data, "sha256").hex() != about["digest"]:
+                bad(f"{what} or its salt was changed: they do not give the digest in its header")
+            elif len(part.data) != about["size"]:
+                bad(f"{what} has {len(part.data)} bytes, its header says {about['size']!r}")
+
+    def check_payloads(self) -> Check:
+        """What was found about payloads; not ok and not failed when some could not be read here."""
+        if self.unread and self.payload_faults.count == 0:
+            detail = (
+                f"not checked: {self.unread} of {self.payloads} payloads cannot be read here ({self.why_unread})"
+                + self.gone.told()
+            )
+            return Check("payloads", None, detail)
+        told = self.gone.told()
+        return self.payload_faults.check(f"all {self.payloads} payloads give the digests in their headers{told}")
 
     # -- the end of the log --------------------------------------------------------------------------------------
 

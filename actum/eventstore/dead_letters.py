@@ -20,8 +20,13 @@ def stream_of(subscription: str) -> str:
 
 
 def bury(store: EventStore, subscription: str, event: RecordedEvent, error: Exception, attempts: int, at: int) -> None:
-    """Record that an event was given up. What the error says may hold what the event holds, so it has its class."""
-    about = event.head.get("payload")
+    """Record that an event was given up.
+
+    What the error says may hold what the event holds, so it has its class and lies under its data key: whoever erases
+    the one erases the other.
+    """
+    whole, apart = event.head.get("payload"), event.head.get("personal")
+    about = {"class": "personal", **apart} if apart is not None else whole
     letter = NewEvent(
         DEAD_LETTERED,
         {
@@ -37,6 +42,7 @@ def bury(store: EventStore, subscription: str, event: RecordedEvent, error: Exce
         id=foreign_id("dead letter", store.tenant, subscription, event.id),
         payload=orjson.dumps({"message": str(error)[:4000].encode(errors="replace").decode()}),
         payload_class=about["class"] if about is not None else "business",
+        key=about.get("key") if about is not None else None,
     )
     try:
         store.append([Append(stream_of(subscription), ANY, [letter])])

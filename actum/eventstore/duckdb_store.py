@@ -25,7 +25,9 @@ from actum.eventstore.duckdb_read import DuckDBReader
 from actum.eventstore.duckdb_write import Outdated, Pen
 from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.group import Group, Head, Salts, frontier_of
+from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.subjects import KeyRows
 from actum.eventstore.table_read import EVENTS
 from actum.eventstore.writer import Answer, GroupWriter, together_or_apart
 
@@ -45,10 +47,18 @@ class DuckDBStore(DuckDBReader):
     processes may have it). Otherwise one process has the file at a time.
     """
 
-    def __init__(self, url: str, tenant: str = "default", clock: Callable[[], int] = _now_us) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant: str = "default",
+        clock: Callable[[], int] = _now_us,
+        vault: Vault | None = None,
+    ) -> None:
         path, options = parse_url(url)
         super().__init__(url, tenant, path, read_only=options.get("mode") == "ro")
         self._clock = clock
+        vault = (vault or Vault()).or_in(self.path.with_name(f"{self.path.name}.blobs"))
+        self._protection = Protection(url, tenant, vault, self._open_rows, clock)
         try:
             self._connection = self._file.cursor()
             self._tenant_no = self._enrol()
@@ -69,10 +79,13 @@ class DuckDBStore(DuckDBReader):
         self._writer = GroupWriter(url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
-        return self._writer.append(batch)
+        return self._writer.append(batch) if is_plain(batch) else self._protection.append(batch, self._writer.append)
 
     def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
-        self._writer.append_soon(batch, done)
+        if is_plain(batch):
+            self._writer.append_soon(batch, done)
+        else:
+            self._protection.append_soon(batch, done, self._writer.append_soon)
 
     def add_checkpoint(self, size: int, note: str) -> None:
         if self._closed:
@@ -92,8 +105,12 @@ class DuckDBStore(DuckDBReader):
             self._closed = True
             self._changed.notify_all()
         self._drop_idle()
+        self._protection.close()
         self._connection.close()
         self._file.close()
+
+    def _open_rows(self) -> KeyRows:
+        raise NotImplementedError
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
 
@@ -117,7 +134,16 @@ class DuckDBStore(DuckDBReader):
             con.execute("BEGIN")
             self._refresh(con)
             self._know(con, {append[0] for batch in batches for append in batch})
-            group = Group(self.tenant, self._tenant_no, None, self._size, self._now(), self._heads.get, self._salt)
+            group = Group(
+                self.tenant,
+                self._tenant_no,
+                None,
+                self._size,
+                self._now(),
+                self._heads.get,
+                self._salt,
+                limit_bytes=self.payload_limit_bytes,
+            )
             answers = [group.plan(batch, self._recorded_before) for batch in batches]
             frontier = pen.write(group, self._frontier)
             committing = True

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from actum.errors import BadInput, IdempotencyConflict, VersionConflict
-from actum.events import Actor, NewEvent, RecordedEvent, check_new_event, payload_digest
+from actum.events import PAYLOAD_LIMIT_BYTES, Actor, NewEvent, RecordedEvent, check_new_event, payload_digest
+from actum.events.fields import cut
 from actum.events.ids import id_bytes
 from actum.eventstore.protocol import ANY, EXISTS, Appended, Batch
+from actum.eventstore.subjects import OpenedEvent
 from actum.eventstore.views import check_row
 
 __all__ = ["answer_from", "check_batch", "check_expected", "names_in", "same_event", "sort_out_conflict"]
 
 
-def check_batch(batch: Batch) -> list[bytes]:
-    """The 16 bytes of every event's id, in order.
+def check_batch(batch: Batch, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> list[bytes]:
+    """The 16 bytes of every event's id, in order. `limit_bytes`: of a payload, in this store.
 
     Refuses a batch that no store may take: empty, with an event outside the profile, or with one id twice.
     """
@@ -31,7 +34,7 @@ def check_batch(batch: Batch) -> list[bytes]:
         if expected < ANY:
             raise BadInput(f"stream {stream!r}: {expected} is not an expected version; nothing was written")
         for index, event in enumerate(events):
-            check_new_event(event, stream, index)
+            check_new_event(event, stream, index, limit_bytes)
             try:
                 ids.append(id_bytes(event.id))
             except (ValueError, AttributeError):
@@ -93,9 +96,30 @@ def same_event(new: NewEvent, there: RecordedEvent) -> bool:
         return new.payload is None and about is None
     if new.payload_class != about["class"]:
         return False
-    if there.salt is None:  # erased since: the size is all there is left to compare
-        return len(new.payload) == int(about["size"])
-    return hmac.compare_digest(payload_digest(there.salt, new.payload), about["digest"])
+    if new.key is None and not new.personal and not isinstance(there, OpenedEvent):
+        return "personal" not in head and "key" not in about and _same_part(new.payload, there.salt, about)
+    return _same_parts(new, new.payload, there)
+
+
+def _same_part(data: bytes, salt: bytes | None, about: dict[str, Any]) -> bool:
+    if salt is None:  # erased since: the size is all there is left to compare
+        return len(data) == int(about["size"])
+    return hmac.compare_digest(payload_digest(salt, data), about["digest"])
+
+
+def _same_parts(new: NewEvent, payload: bytes, there: RecordedEvent) -> bool:
+    head = there.head
+    rest, personal = cut(payload, new.personal, new.type) if new.personal else (payload, None)
+    salts = {part.name: part.salt for part in there.parts} if isinstance(there, OpenedEvent) else {}
+    if (personal is None) != ("personal" not in head) or (None if new.personal else new.key) != head["payload"].get(
+        "key"
+    ):
+        return False
+    if personal is not None:
+        about = head["personal"]
+        if new.key != about.get("key") or not _same_part(personal, salts.get("personal"), about):
+            return False
+    return _same_part(rest, salts.get("payload"), head["payload"])
 
 
 def sort_out_conflict(batch: Batch, recorded: Sequence[RecordedEvent | None]) -> list[RecordedEvent] | None:

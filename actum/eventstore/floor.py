@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from actum.errors import EventsArchived, StoreRefused
 from actum.events import RecordedEvent
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState, ViewRow
+from actum.eventstore.subjects import Parts
 
 __all__ = ["HotStore", "Stretch", "floor_moved", "page_above", "whole_stream"]
 
@@ -60,6 +61,12 @@ class HotStore(EventStore, Protocol):
 
     def departed(self, stream: str) -> list[Stretch]:
         """Where the events of this stream are that have left, in the order of their versions."""
+
+    def opened(self, events: list[RecordedEvent]) -> list[RecordedEvent]:
+        """These events, whose headers may have left, with the payloads that are kept apart."""
+
+    def parts_of(self, position: int, event_id: str) -> Parts | None:
+        """What is kept apart of one event, whose header may have left; None when there is nothing."""
 
     def payloads_here(self, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
         """Position, salt and bytes of each payload that is here, from position `first` up to, not including, `end`."""

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from actum.errors import StoreDamaged, VersionConflict
-from actum.events import seal
+from actum.events import PAYLOAD_LIMIT_BYTES, seal
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import check_batch, check_expected
+from actum.eventstore.protection import BoxedEvent
 from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.subjects import Box
 from actum.eventstore.writer import Answer
 
 __all__ = ["Group", "Head", "IdTaken", "Salts", "frontier_of"]
@@ -42,6 +44,7 @@ class Group:
         head_of: Callable[[str], Head | None],
         salt: Callable[[], bytes],
         failures: tuple[type[Exception], ...] = (),
+        limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
         self._tenant = tenant
         self.tenant_no = tenant_no
@@ -52,11 +55,14 @@ class Group:
         self._head_of = head_of
         self._salt = salt
         self._failures = failures
+        self._limit_bytes = limit_bytes
         self.heads: dict[str, Head] = {}
         self.created: list[str] = []
         self.leaves: list[bytes] = []
         self.events: list[Any] = []
         self.payloads: list[Any] = []
+        self.boxes: list[tuple[int, Box]] = []
+        """What is kept apart, with the number of its event. What is under a destroyed key must not be written."""
         self.views: dict[tuple[str, tuple[str, ...]], Mapping[str, Any] | None] = {}
         self._ids: set[bytes] = set()
 
@@ -69,6 +75,7 @@ class Group:
         created: list[str] = []
         events: list[Any] = []
         payloads: list[Any] = []
+        boxes: list[tuple[int, Box]] = []
         leaves: list[bytes] = []
         tenant, tenant_no, now = self._tenant, self.tenant_no, self._now
         first = self._size + len(self.leaves)
@@ -90,8 +97,10 @@ class Group:
                 leaf = sealed[1]
                 leaves.append(leaf)
                 events += (seq, tenant_no, no, version, next_id(), event.type, sealed[0])
-                if payload is not None:
+                if sealed[2] is not None:
                     payloads += (seq, salt, payload)
+                elif isinstance(event, BoxedEvent):
+                    boxes += [(seq, box) for box in event.boxes]
                 version += 1
                 seq += 1
             heads[stream] = (no, version, leaf)
@@ -100,6 +109,7 @@ class Group:
         self.leaves += leaves
         self.events += events
         self.payloads += payloads
+        self.boxes += boxes
         self._ids.update(ids)
         for _, _, _, views in batch:
             for view, key, row in views:
@@ -113,7 +123,7 @@ class Group:
         group: settle them one after the other.
         """
         try:
-            ids = check_batch(batch)
+            ids = check_batch(batch, self._limit_bytes)
             return self.add(batch, ids)
         except VersionConflict as conflict:
             if not self._ids.isdisjoint(ids):

@@ -13,7 +13,10 @@ from actum.events import RecordedEvent, seal, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, check_batch, check_expected, sort_out_conflict
 from actum.eventstore.floor import Stretch, floor_moved
+from actum.eventstore.protection import BoxedEvent, Protected, Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
+from actum.eventstore.subjects import Box
+from actum.eventstore.subjects_memory import MemoryRows
 from actum.eventstore.views import VIEWS, check_query
 from actum.eventstore.writer import deliver
 
@@ -24,10 +27,10 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-class MemoryStore:
+class MemoryStore(Protected):
     """An event store that lives and dies with the process. It is its own writer: an append is done by its caller."""
 
-    def __init__(self, tenant: str = "default", clock: Callable[[], int] = _now_us) -> None:
+    def __init__(self, tenant: str = "default", clock: Callable[[], int] = _now_us, vault: Vault | None = None) -> None:
         self.url = "memory://"
         self.tenant = tenant
         self._clock = clock
@@ -43,21 +46,30 @@ class MemoryStore:
         self._departed: dict[str, list[Stretch]] = {}
         self._payloads: dict[int, tuple[bytes, bytes]] = {}  # of events that have left without them
         self._closed = False
+        self._rows = MemoryRows(self._changed, self._forget)
+        self._protection = Protection(self.url, tenant, vault or Vault(), lambda: self._rows, clock)
 
     def append(self, batch: Batch) -> Appended:
+        return self._append(batch) if is_plain(batch) else self._protection.append(batch, self._append)
+
+    def _append(self, batch: Batch) -> Appended:
         with self._changed:
             self._check_open("the store is closed; nothing was written")
-            check_batch(batch)
-            there = sort_out_conflict(batch, [self._ids.get(e.id) for _, _, events, _ in batch for e in events])
+            check_batch(batch, self.payload_limit_bytes)
+            found = [self._ids.get(e.id) for _, _, events, _ in batch for e in events]
+            there = sort_out_conflict(batch, [None if e is None else self.opened([e])[0] for e in found])
             if there is not None:
                 return answer_from(there)
-            appended = self._sealed(batch)
+            boxes: dict[int, tuple[Box, ...]] = {}
+            appended = self._sealed(batch, boxes)
             # From here on nothing can fail: all of the batch is written, or none.
             for event in appended:
                 self._log.append(event)
                 self._streams.setdefault(event.stream, []).append(event)
                 self._heads[event.stream] = event.leaf
                 self._ids[event.id] = event
+            for position, some in boxes.items():
+                self._rows.put(position, some)
             self._frontier.extend([event.leaf for event in appended])
             for _, _, _, views in batch:
                 self._write_views(views)
@@ -71,7 +83,7 @@ class MemoryStore:
             else:
                 self._views[view][key] = dict(zip(VIEWS[view].key, key, strict=True)) | dict(row)
 
-    def _sealed(self, batch: Batch) -> list[RecordedEvent]:
+    def _sealed(self, batch: Batch, boxes: dict[int, tuple[Box, ...]]) -> list[RecordedEvent]:
         sealed: list[RecordedEvent] = []
         fresh: dict[str, tuple[int, bytes | None]] = {}
         now = to_text(self._clock())
@@ -80,17 +92,26 @@ class MemoryStore:
             version, prev = fresh.get(stream) or (len(past), self._heads.get(stream))
             check_expected(stream, expected, version)
             for event in events:
+                position = len(self._log) + len(sealed)
                 salt = os.urandom(32) if event.payload is not None else None
-                header, leaf, _ = seal(event, self.tenant, stream, version, prev, now, salt)
-                sealed.append(RecordedEvent(len(self._log) + len(sealed), header, event.payload, salt))
+                header, leaf, salt = seal(event, self.tenant, stream, version, prev, now, salt)
+                if isinstance(event, BoxedEvent):
+                    boxes[position] = event.boxes
+                sealed.append(RecordedEvent(position, header, None if salt is None else event.payload, salt))
                 version, prev = version + 1, leaf
             fresh[stream] = (version, prev)
         return sealed
 
     def append_soon(self, batch: Batch, done: Callable[[Appended | Exception], None]) -> None:
         sum([len(append[2]) for append in batch])  # TypeError for no batch at all, to who made the mistake
+        if not is_plain(batch):
+            self._protection.append_soon(batch, done, self._append_now)
+        else:
+            self._append_now(batch, done)
+
+    def _append_now(self, batch: Batch, done: Callable[[Appended | Exception], None]) -> None:
         try:
-            answer: Appended | Exception = self.append(batch)
+            answer: Appended | Exception = self._append(batch)
         except Exception as exc:  # noqa: BLE001 - it is the answer
             answer = exc
         deliver(done, answer)
@@ -104,7 +125,20 @@ class MemoryStore:
             found = [event for event in part if event is not None]
             if len(found) < len(part):
                 raise EventsArchived(self.url, stream, low + part.index(None), self._floor.size)
-            return found
+        return self.opened(found)
+
+    def _boxes(self, positions: list[int]) -> Mapping[int, Sequence[Box]]:
+        return self._rows.at(positions)
+
+    def _forget(self, position: int) -> bool:
+        if self._payloads.pop(position, None) is not None:
+            return True
+        event = self._log[position] if 0 <= position < len(self._log) else None
+        if event is None or event.payload is None:
+            return False
+        gone = RecordedEvent(position, event.header)
+        self._log[position] = self._streams[event.stream][event.version] = self._ids[event.id] = gone
+        return True
 
     def read(
         self, after: int = -1, limit: int | None = None, *, types: Sequence[str] | None = None, payloads: bool = True
@@ -118,11 +152,13 @@ class MemoryStore:
                 raise EventsArchived(self.url, None, position, self._floor.size)
             if types is None or event.type in types:
                 given += 1
-                yield event if payloads else RecordedEvent(event.position, event.header)
+                yield self.opened([event])[0] if payloads else RecordedEvent(event.position, event.header)
 
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
-        for e in self.read(after, limit):
-            yield RawEvent(e.position, e.stream, e.version, e.id, e.type, e.header, e.salt, e.payload)
+        for e in self.read(after, limit, payloads=False):
+            beside = self._log[e.position] or e  # it may have left meanwhile
+            payload = self.parts_of(e.position, e.id) or beside.payload
+            yield RawEvent(e.position, e.stream, e.version, e.id, e.type, e.header, beside.salt, payload)
 
     def head(self) -> int:
         with self._changed:
@@ -229,7 +265,8 @@ class MemoryStore:
                     raise StoreDamaged(raw.position, f"its id was used again at position {known.position}")
             for raw in there:
                 if self._log[raw.position] is None:
-                    salt, data = self._payloads.pop(raw.position, (raw.salt, raw.payload))
+                    archived = raw.payload if isinstance(raw.payload, bytes) else None
+                    salt, data = self._payloads.pop(raw.position, (raw.salt, archived))
                     event = RecordedEvent(raw.position, raw.header, data, salt)
                     self._log[raw.position] = self._streams[raw.stream][raw.version] = event
                     self._ids[raw.id] = event

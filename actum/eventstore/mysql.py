@@ -32,7 +32,9 @@ from actum.eventstore.mysql_open import parse_url, prepare
 from actum.eventstore.mysql_owners import WorkerLeases
 from actum.eventstore.mysql_read import MySQLReader
 from actum.eventstore.mysql_write import MovedOn, WriteLane, write_group
+from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch
+from actum.eventstore.subjects import KeyRows
 from actum.eventstore.table_read import EVENTS
 from actum.eventstore.writer import Answer, GroupWriter, together_or_apart
 
@@ -69,11 +71,18 @@ class MySQLStore(MySQLReader):
     `ssl_disabled`.
     """
 
-    def __init__(self, url: str, tenant: str = "default", clock: Callable[[], int] = _now_us) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant: str = "default",
+        clock: Callable[[], int] = _now_us,
+        vault: Vault | None = None,
+    ) -> None:
         address = parse_url(url)
         prepare(address)
         super().__init__(address, tenant)
         self._clock = clock
+        self._protection = Protection(self.url, tenant, vault or Vault(), self._open_rows, clock)
         self._lane = WriteLane(address)
         try:
             self._tenant_no = self._enrol()
@@ -91,10 +100,13 @@ class MySQLStore(MySQLReader):
         self._writer = GroupWriter(self.url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
-        return self._writer.append(batch)
+        return self._writer.append(batch) if is_plain(batch) else self._protection.append(batch, self._writer.append)
 
     def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
-        self._writer.append_soon(batch, done)
+        if is_plain(batch):
+            self._writer.append_soon(batch, done)
+        else:
+            self._protection.append_soon(batch, done, self._writer.append_soon)
 
     def owners(self) -> LeaseOwners:
         """Who is alive among the workers on this store."""
@@ -123,7 +135,21 @@ class MySQLStore(MySQLReader):
             self._closed = True
             self._changed.notify_all()
         self._drop_idle()
+        self._protection.close()
         self._lane.close()
+
+    def _open_rows(self) -> KeyRows:
+        from sqlalchemy import create_engine  # only when payloads are kept apart
+
+        from actum.eventstore.subjects_sql import SqlRows
+
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        return SqlRows(
+            self.url,
+            self._tenant_no,
+            lambda: create_engine("mysql+pymysql://", creator=self._address.connect, isolation_level="READ COMMITTED"),
+        )
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
 
@@ -147,7 +173,16 @@ class MySQLStore(MySQLReader):
             self._lock_end(con)
             self._load_heads(con, names_in(batches))
             now, size = to_text(self._clock()), self._frontier.size
-            group = Group(self.tenant, self._tenant_no, None, size, now, self._heads.get, self._salt)
+            group = Group(
+                self.tenant,
+                self._tenant_no,
+                None,
+                size,
+                now,
+                self._heads.get,
+                self._salt,
+                limit_bytes=self.payload_limit_bytes,
+            )
             answers = [group.plan(batch, self._recorded_before) for batch in batches]
             if not group.leaves:
                 do(con, "ROLLBACK")

@@ -40,6 +40,7 @@ from actum.eventstore.postgres_write import (
     recorded_before,
     write_batches,
 )
+from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
 from actum.eventstore.writer import Answer, GroupWriter, Later, deliver
 
@@ -62,11 +63,18 @@ class PostgresStore(PostgresReader):
     for its positions before it is answered `StoreUnavailable`).
     """
 
-    def __init__(self, url: str, tenant: str = "default", clock: Callable[[], int] = _now_us) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant: str = "default",
+        clock: Callable[[], int] = _now_us,
+        vault: Vault | None = None,
+    ) -> None:
         address = parse_url(url)
         prepare(address)
         super().__init__(address, tenant)
         self._clock = clock
+        self._protection = Protection(self.url, tenant, vault or Vault(), self._open_rows, clock)
         self._lane = WriteLane(address)
         self._patient_lane = WriteLane(address)
         try:
@@ -87,10 +95,13 @@ class PostgresStore(PostgresReader):
         self._writer = GroupWriter(self.url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
-        return self._writer.append(batch)
+        return self._writer.append(batch) if is_plain(batch) else self._protection.append(batch, self._writer.append)
 
     def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
-        self._writer.append_soon(batch, done)
+        if is_plain(batch):
+            self._writer.append_soon(batch, done)
+        else:
+            self._protection.append_soon(batch, done, self._writer.append_soon)
 
     def append_in(self, connection: AlchemyConnection, batch: Batch) -> Joined:
         """Append within the transaction of a SQLAlchemy connection (on psycopg) to the store's own database.
@@ -104,7 +115,15 @@ class PostgresStore(PostgresReader):
         if self._closed:
             raise StoreRefused(self.url, "the store is closed; nothing was written")
         self._check_writable()
-        return join(connection, self.url, self.tenant, self._tenant_no, to_text(self._clock()), batch)
+        filing = self._protection.file(batch)
+        now = to_text(self._clock())
+        try:
+            return join(connection, self.url, self.tenant, self._tenant_no, self._protection, now, filing.batch)
+        except StoreUnavailable:
+            raise
+        except BaseException:
+            self._protection.take_back(filing)
+            raise
 
     def wait_placed(self, joined: Joined, timeout_s: float) -> Appended:
         """The answer to an `append_in` whose transaction has been committed.
@@ -184,6 +203,7 @@ class PostgresStore(PostgresReader):
             self._closed = True
             self._changed.notify_all()
         self._drop_idle()
+        self._protection.close()
         self._lane.close()
         self._patient_lane.close()
 
@@ -233,7 +253,15 @@ class PostgresStore(PostgresReader):
 
     def _transaction(self, lane: WriteLane, batches: list[Batch], wait_s: float | None) -> list[Written | Held]:
         answers = write_batches(
-            lane, self.url, self.tenant, self._tenant_no, self._now, batches, leads=self._lease.ours, wait_s=wait_s
+            lane,
+            self.url,
+            self.tenant,
+            self._tenant_no,
+            self._protection,
+            self._now,
+            batches,
+            leads=self._lease.ours,
+            wait_s=wait_s,
         )
         self._woken()
         return answers
@@ -259,7 +287,7 @@ class PostgresStore(PostgresReader):
 
     def _answer_for_taken(self, lane: WriteLane, batch: Batch) -> Written:
         try:
-            before = recorded_before(lane.connection(), self._tenant_no, batch)
+            before = recorded_before(lane.connection(), self._tenant_no, self._protection, batch)
             if before is not None:
                 return answer_of(lane.connection(), self._tenant_no, before)
         except DatabaseError as exc:

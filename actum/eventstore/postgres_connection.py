@@ -178,9 +178,10 @@ def bigints(values: Sequence[int | None]) -> bytes:
     return _Bigints(_head(count, _INT8) + struct.pack(">" + "iq" * count, *pairs))
 
 
-def byteas(values: Sequence[bytes]) -> bytes:
-    """An array parameter."""
-    return _Byteas(_head(len(values), _BYTEA) + b"".join([_length(len(value)) + value for value in values]))
+def byteas(values: Sequence[bytes | None]) -> bytes:
+    """An array parameter. None is NULL."""
+    items = [_NULL if value is None else _length(len(value)) + value for value in values]
+    return _Byteas(_head(len(values), _BYTEA, nulls=None in values) + b"".join(items))
 
 
 def texts(values: Sequence[str | None]) -> bytes:

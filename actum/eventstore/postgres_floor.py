@@ -46,7 +46,8 @@ def drop(
     )
     con.execute(
         "DELETE FROM log l WHERE l.seq >= %s AND l.seq < %s AND NOT EXISTS (SELECT FROM events e WHERE e.seq = l.event)"
-        " AND NOT EXISTS (SELECT FROM payloads p WHERE p.seq = l.event)",
+        " AND NOT EXISTS (SELECT FROM payloads p WHERE p.seq = l.event)"
+        " AND NOT EXISTS (SELECT FROM protected p WHERE p.seq = l.event)",
         between,
     )
 
@@ -110,7 +111,7 @@ def _write(con: Connection, tenant: int, page: Sequence[RawEvent], streams: list
     with_payload = [
         (place, event.salt, event.payload)
         for place, event in zip(places, page, strict=True)
-        if event.payload is not None and event.salt is not None
+        if isinstance(event.payload, bytes) and event.salt is not None
     ]
     con.execute(
         "INSERT INTO payloads (seq, salt, data) SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[]) "

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from actum.errors import BadInput
-from actum.events import seal
+from actum.events import id_bytes, seal
 from actum.eventstore.expected import check_expected
 from actum.eventstore.postgres_connection import Connection, bigints, byteas, texts
 from actum.eventstore.postgres_read import BATCH_BITS
+from actum.eventstore.protection import BoxedEvent
 from actum.eventstore.protocol import Batch, ViewRow
+from actum.eventstore.subjects import Box
 from actum.eventstore.views import VIEWS
 
 __all__ = ["Group", "Head", "Unplaced", "heads_of", "write_views"]
@@ -88,6 +90,7 @@ class Group:
         self._created: dict[str, None] = {}
         self._events: list[tuple[int, int, int, bytes, str, bytes]] = []
         self._payloads: list[tuple[int, bytes, bytes]] = []
+        self._boxes: list[tuple[int, Box]] = []
         self._views: dict[str, dict[tuple[str, ...], Mapping[str, Any] | None]] = {}
         self._ids: set[bytes] = set()
 
@@ -102,6 +105,7 @@ class Group:
         created: dict[str, None] = {}
         events: list[tuple[int, int, int, bytes, str, bytes]] = []
         payloads: list[tuple[int, bytes, bytes]] = []
+        boxes: list[tuple[int, Box]] = []
         leaves: list[bytes] = []
         tenant, now = self._tenant, self._now
         first = seq = number << BATCH_BITS
@@ -115,11 +119,13 @@ class Group:
             for event in new_events:
                 payload = event.payload
                 salt = None if payload is None else os.urandom(32)
-                header, leaf, _ = seal(event, tenant, stream, version, leaf, now, salt)
+                header, leaf, salt = seal(event, tenant, stream, version, leaf, now, salt)
                 leaves.append(leaf)
                 events.append((seq, no, version, ids[seq - first], event.type, header))
                 if payload is not None and salt is not None:
                     payloads.append((seq, salt, payload))
+                elif isinstance(event, BoxedEvent):
+                    boxes += [(seq, box) for box in event.boxes]
                 version += 1
                 seq += 1
             heads[stream] = (no, version, leaf)
@@ -130,6 +136,7 @@ class Group:
         self._created.update(created)
         self._events += events
         self._payloads += payloads
+        self._boxes += boxes
         self._ids.update(ids)
         self.batches.append((number, leaves))
         for _, _, _, views in batch:
@@ -180,12 +187,39 @@ class Group:
                 "INSERT INTO payloads (seq, salt, data) SELECT * FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[])",
                 (bigints(seqs), byteas(salts), byteas(data)),
             )
+        if self._boxes:
+            self._write_boxes(con)
         _write_views(con, self._tenant_no, self._views)
         if pending:
             con.execute(
                 "INSERT INTO pending (tenant, batch, leaves) SELECT %s, u.* FROM unnest(%s::bigint[], %s::bytea[]) u",
                 (tenant_no, bigints([n for n, _ in self.batches]), byteas([b"".join(e) for _, e in self.batches])),
             )
+
+    def _write_boxes(self, con: Connection) -> None:
+        """All but those under a key that somebody has destroyed; nobody can destroy one before this is committed."""
+        keys = sorted({id_bytes(box.key) for _, box in self._boxes if box.key is not None})
+        seqs, boxes = zip(*self._boxes, strict=True)
+        parts, names, forms, data, places = zip(*boxes, strict=True)
+        con.execute(
+            "WITH live AS MATERIALIZED (SELECT key FROM subjects WHERE tenant = %s AND key = ANY(%s) "
+            "AND destroyed_at IS NULL ORDER BY key FOR SHARE) "
+            "INSERT INTO protected (seq, part, tenant, key, form, data, place) "
+            "SELECT seq, part, %s, key, form, data, place FROM unnest(%s::bigint[], %s::int[], %s::bytea[], %s::int[], "
+            "%s::bytea[], %s::text[]) AS u (seq, part, key, form, data, place) "
+            "WHERE key IS NULL OR key IN (SELECT key FROM live)",
+            (
+                self._tenant_no,
+                byteas(keys),
+                self._tenant_no,
+                bigints(seqs),
+                bigints(parts),
+                byteas([None if name is None else id_bytes(name) for name in names]),
+                bigints(forms),
+                byteas(data),
+                texts(places),
+            ),
+        )
 
 
 def write_views(con: Connection, tenant_no: int, rows: Iterable[ViewRow]) -> None:

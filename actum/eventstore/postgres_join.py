@@ -21,6 +21,7 @@ from actum.eventstore.postgres_connection import (
 )
 from actum.eventstore.postgres_group import Group, heads_of
 from actum.eventstore.postgres_write import recorded_before
+from actum.eventstore.protection import Protection
 from actum.eventstore.protocol import Batch
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ class Joined(NamedTuple):
     versions: Mapping[str, int]
 
 
-def join(connection: AlchemyConnection, url: str, tenant: str, tenant_no: int, now: str, batch: Batch) -> Joined:
+def join(
+    connection: AlchemyConnection, url: str, tenant: str, tenant_no: int, protection: Protection, now: str, batch: Batch
+) -> Joined:
     """Append in the connection's transaction, behind a savepoint; see `PostgresStore.append_in`."""
-    ids = check_batch(batch)
+    ids = check_batch(batch, protection.limit_bytes)
     if not connection.in_transaction():
         raise BadInput("append_in needs a connection with a transaction begun; nothing was written")
     con = driver_connection(connection.connection.driver_connection)
@@ -55,20 +58,29 @@ def join(connection: AlchemyConnection, url: str, tenant: str, tenant_no: int, n
     for last in (False, False, True):
         try:
             with savepoint(con):
-                return _join(con, url, tenant, tenant_no, now, batch, ids)
+                return _join(con, url, tenant, tenant_no, protection, now, batch, ids)
         except DatabaseError as exc:
             if is_lost(exc, con):
                 raise StoreUnavailable(reason_of(exc)) from exc
             if is_value(exc):
                 raise BadInput(f"{reason_of(exc)}; nothing was written") from exc
-            if constraint_of(exc) == "events_by_id" and (before := recorded_before(con, tenant_no, batch)):
+            if constraint_of(exc) == "events_by_id" and (before := recorded_before(con, tenant_no, protection, batch)):
                 return Joined(*before)
             if constraint_of(exc) != "streams_by_name" or last:  # made by another process since we looked: look again
                 raise StoreRefused(url, f"{reason_of(exc)}; nothing was written") from exc
     raise AssertionError("the last try returns or raises")
 
 
-def _join(con: Connection, url: str, tenant: str, tenant_no: int, now: str, batch: Batch, ids: list[bytes]) -> Joined:
+def _join(
+    con: Connection,
+    url: str,
+    tenant: str,
+    tenant_no: int,
+    protection: Protection,
+    now: str,
+    batch: Batch,
+    ids: list[bytes],
+) -> Joined:
     row = con.execute("SELECT no FROM tenants WHERE name = %s", (tenant,)).fetchone()
     if row is None or row[0] != tenant_no:
         raise BadInput(f"append_in needs a connection to the store's own database, {url}; nothing was written")
@@ -78,7 +90,7 @@ def _join(con: Connection, url: str, tenant: str, tenant_no: int, now: str, batc
     try:
         written = group.add(batch, ids, numbers[0])
     except VersionConflict:
-        before = recorded_before(con, tenant_no, batch)
+        before = recorded_before(con, tenant_no, protection, batch)
         if before is None:
             raise
         return Joined(*before)

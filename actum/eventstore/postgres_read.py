@@ -19,10 +19,12 @@ from actum.events.merkle import Frontier
 from actum.eventstore.floor import Stretch, page_above, whole_stream
 from actum.eventstore.postgres_connection import Connection, DatabaseError, bigints, connect, reason_of, texts
 from actum.eventstore.postgres_open import Address
+from actum.eventstore.protection import KEPT_APART, Protected, Protection, open_vault
 from actum.eventstore.protocol import RawEvent, TreeState
+from actum.eventstore.subjects import Box, KeyRows
 from actum.eventstore.views import VIEWS, check_query
 
-__all__ = ["BATCH_BITS", "PostgresReader"]
+__all__ = ["BATCH_BITS", "BOXES", "PostgresReader", "boxes_of"]
 
 BATCH_BITS: Final = 20
 """An event's number is that of its batch times 2^20 plus its place in the batch."""
@@ -53,21 +55,28 @@ _HEADS = (
     "WHERE e.stream = s.no AND e.version = w.version - 1) END "
     "FROM streams s LEFT JOIN w ON w.stream = s.no WHERE s.tenant = %s AND coalesce(w.version, s.version) > 0 "
 )
+BOXES: Final = "SELECT b.seq, b.part, b.key, b.form, b.data, b.place FROM protected b "
+_BOXES = (
+    "SELECT l.seq, b.part, b.key, b.form, b.data, b.place FROM log l JOIN protected b ON b.seq = l.event "
+    "WHERE l.seq = ANY(%s) ORDER BY l.seq, b.part"
+)
 _PAGE = 1_000
 _POLL_S = (0.002, 0.02)  # how late another process's commit may be seen: at first, and when nothing happens
 
 
 @contextmanager
-def _reading(address: Address, tenant: str, tenant_no: int) -> Iterator[PostgresReader]:
+def _reading(address: Address, tenant: str, tenant_no: int, vault: tuple[str, str]) -> Iterator[PostgresReader]:
     reader = PostgresReader(address, tenant)
     reader._tenant_no, reader._base = tenant_no, tenant_no << 40
+    reader._protection = Protection(reader.url, tenant, open_vault(*vault), reader._open_rows, lambda: 0)
     try:
         yield reader
     finally:
         reader._drop_idle()
+        reader._protection.close()
 
 
-class PostgresReader:
+class PostgresReader(Protected):
     """One tenant's log in one PostgreSQL database, for reading. `tenant_no` is set by who opens it."""
 
     def __init__(self, address: Address, tenant: str) -> None:
@@ -103,13 +112,17 @@ class PostgresReader:
         some = "AND e.type = ANY(%s) " if types is not None else ""
         values = () if types is None else (texts(list(types)),)
         for rows in self._pages(_EVENTS if payloads else _HEADERS, some, values, after, limit):
-            yield from self._recorded(rows)
+            yield from (
+                self._recorded(rows) if payloads else [RecordedEvent(row[0] - self._base, row[1]) for row in rows]
+            )
 
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         base, new = self._base, tuple.__new__  # RawEvent(…) takes twice as long, and checking makes millions
         for rows in self._pages(_RAW, "", (), after, limit):
             for seq, stream, version, raw_id, kind, header, salt, data in rows:
                 name = id_text(raw_id) if len(raw_id) == 16 else repr(raw_id)
+                if data is None and salt is None and KEPT_APART in header:
+                    data = self.parts_of(seq - base, name)
                 yield new(RawEvent, (seq - base, stream or "", version, name, kind, header, salt, data))
 
     def _pages(
@@ -143,7 +156,10 @@ class PostgresReader:
 
     def _recorded(self, rows: list[Any]) -> list[RecordedEvent]:
         base = self._base
-        return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+        return self.opened([RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows])
+
+    def _boxes(self, positions: list[int]) -> dict[int, list[Box]]:
+        return boxes_of(self._ask(_BOXES, (bigints([self._base + at for at in positions]),)), self._base)
 
     # -- what has left for the archive ---------------------------------------------------------------------------
 
@@ -262,7 +278,19 @@ class PostgresReader:
 
     def elsewhere(self) -> Callable[[], AbstractContextManager[PostgresReader]]:
         """What opens this log for reading in another process; it can be sent there."""
-        return partial(_reading, self._address, self.tenant, self._tenant_no)
+        return partial(_reading, self._address, self.tenant, self._tenant_no, self._protection.vault.names())
+
+    def _open_rows(self) -> KeyRows:
+        from sqlalchemy import URL, Engine, create_engine  # only when payloads are kept apart
+
+        from actum.eventstore.postgres_rows import PostgresRows
+
+        def open_engine() -> Engine:
+            return create_engine(URL.create("postgresql+psycopg"), connect_args=dict(self._address.parameters))
+
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        return PostgresRows(self.url, self._tenant_no, open_engine)
 
     def _pause_until(self, deadline: float, what: str) -> None:
         """Give the sequencer a moment; refuse when none has come in all the time there was."""
@@ -310,6 +338,14 @@ class PostgresReader:
 
     def _connect(self) -> Connection:
         return connect(self.url, self._address.parameters)
+
+
+def boxes_of(rows: list[Any], base: int) -> dict[int, list[Box]]:
+    """Rows that `BOXES` gave, by the numbers that come first, less `base`."""
+    found: dict[int, list[Box]] = {}
+    for seq, part, key, *rest in rows:
+        found.setdefault(seq - base, []).append(Box(part, None if key is None else id_text(key), *rest))
+    return found
 
 
 def _bytewise(view: str, column: str) -> str:

@@ -29,8 +29,9 @@ from actum.eventstore.postgres_connection import (
 )
 from actum.eventstore.postgres_group import Group, Unplaced, heads_of
 from actum.eventstore.postgres_open import Address
-from actum.eventstore.postgres_read import BATCH_BITS
+from actum.eventstore.postgres_read import BATCH_BITS, BOXES, boxes_of
 from actum.eventstore.postgres_sequence import MOST, Fence, place, take
+from actum.eventstore.protection import Protection
 from actum.eventstore.protocol import Appended, Batch
 
 __all__ = [
@@ -110,6 +111,7 @@ def write_batches(
     url: str,
     tenant: str,
     tenant_no: int,
+    protection: Protection,
     now: Callable[[], str],
     batches: Sequence[Batch],
     *,
@@ -124,7 +126,7 @@ def write_batches(
     """
     sequencing = True
     for attempt in range(_TRIES):
-        transaction = _Transaction(lane, url, tenant, tenant_no, now(), wait_s)
+        transaction = _Transaction(lane, url, tenant, tenant_no, protection, now(), wait_s)
         try:
             return transaction.run(batches, sequencing=sequencing and leads())
         except Fence:
@@ -137,11 +139,21 @@ def write_batches(
 
 
 class _Transaction:
-    def __init__(self, lane: WriteLane, url: str, tenant: str, tenant_no: int, now: str, wait_s: float | None) -> None:
+    def __init__(
+        self,
+        lane: WriteLane,
+        url: str,
+        tenant: str,
+        tenant_no: int,
+        protection: Protection,
+        now: str,
+        wait_s: float | None,
+    ) -> None:
         self._lane = lane
         self._url = url
         self._tenant = tenant
         self._tenant_no = tenant_no
+        self._protection = protection
         self._now = now
         self._wait_s = wait_s
         self._committing = False
@@ -208,7 +220,7 @@ class _Transaction:
     def _plan(self, con: Connection, group: Group, batch: Batch, number: int, held: set[str]) -> Written | Held:
         """Give the batch its places in the group, or say why not; other batches of the group are not touched."""
         try:
-            ids = check_batch(batch)
+            ids = check_batch(batch, self._protection.limit_bytes)
             names = {append.stream for append in batch}
             if not held.isdisjoint(names):
                 held |= names  # who comes later does not overtake it
@@ -218,7 +230,7 @@ class _Transaction:
             if group.holds_one_of(ids):  # this batch twice in one group: settle them one after the other
                 raise IdTaken from None
             try:
-                before = recorded_before(con, self._tenant_no, batch)
+                before = recorded_before(con, self._tenant_no, self._protection, batch)
                 return conflict if before is None else answer_of(con, self._tenant_no, before)
             except DatabaseError:
                 raise
@@ -266,7 +278,7 @@ def _placed(answers: list[Written | Held], group: Group, firsts: list[int]) -> l
     return placed
 
 
-def recorded_before(con: Connection, tenant_no: int, batch: Batch) -> Unplaced | None:
+def recorded_before(con: Connection, tenant_no: int, protection: Protection, batch: Batch) -> Unplaced | None:
     """What a batch that is recorded already has written; raises as `sort_out_conflict` does."""
     ids = [id_bytes(event.id) for _, _, events, _ in batch for event in events]
     rows = con.execute(
@@ -275,6 +287,11 @@ def recorded_before(con: Connection, tenant_no: int, batch: Batch) -> Unplaced |
         (tenant_no, byteas(ids)),
     ).fetchall()
     there = {row[0]: RecordedEvent(*row[1:]) for row in rows}
+    apart = [event.position for event in there.values() if event.missing]
+    if apart:
+        boxes = con.execute(BOXES + "WHERE b.seq = ANY(%s) ORDER BY b.seq, b.part", (bigints(apart),)).fetchall()
+        opened = protection.open_all(list(there.values()), boxes_of(boxes, 0))
+        there = dict(zip(there, opened, strict=True))
     found = sort_out_conflict(batch, [there.get(id_) for id_ in ids])
     if found is None:
         return None

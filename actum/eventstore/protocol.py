@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from actum.events import NewEvent, RecordedEvent
+from actum.events import NewEvent, PartName, RecordedEvent
+from actum.eventstore.subjects import Parts
 
 __all__ = [
     "ANY",
@@ -71,7 +72,8 @@ class RawEvent(NamedTuple):
     type: str
     header: bytes
     salt: bytes | None
-    payload: bytes | None
+    payload: bytes | Parts | None
+    """The parts, where they are kept apart from the header; then there is no salt beside it."""
 
 
 class TreeState(NamedTuple):
@@ -86,6 +88,10 @@ class EventStore(Protocol):
 
     url: str
     tenant: str
+
+    @property
+    def payload_limit_bytes(self) -> int:
+        """The largest payload that it takes: 64 MiB where there is a place for large ones, else 256 KiB."""
 
     def append(self, batch: Batch) -> Appended:
         """Add events to the ends of streams: all of them with their view rows, or none.
@@ -177,6 +183,50 @@ class EventStore(Protocol):
 
     def checkpoints(self) -> list[tuple[int, str]]:
         """Every checkpoint kept, by size."""
+
+    # -- data keys: whose a payload is stands outside the log, where it can be erased ------------------------------
+
+    def key_for(self, subject: str) -> str:
+        """The id of the subject's data key, for `NewEvent.key`; made, durably, when the subject has none.
+
+        A subject is a person, by any name. In the log there is never more than the key's id.
+        """
+
+    def keys_of(self, subject: str) -> list[str]:
+        """The ids of the subject's live data keys; none when it has none, or they were destroyed."""
+
+    def subjects(self) -> Iterator[tuple[str, str, str]]:
+        """Every live data key: its id, its subject, and when it was made."""
+
+    def destroy_key(self, key: str) -> int:
+        """Destroy a data key, the name of its subject, and every payload under it; returns how many payloads went.
+
+        Headers, digests and the tree stay. Events can still be appended under the key: of their payloads only the
+        digest and the size are kept. Doing it again finishes what was interrupted. Raises `BadInput` for no such key.
+        """
+
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        """Remove the payloads of these events, or that part of them; headers and all else stay.
+
+        Returns how many events had one.
+        """
+
+    def scrub(self, *, thorough: bool = False) -> None:
+        """See that what was destroyed cannot be read from the store's own files either: after destroying, once.
+
+        What was encrypted needs no more than to lose its key. Where payloads lay plain, or with `thorough`, all that
+        is left is written anew, which takes time and room in proportion to the store. Raises `StoreRefused` when
+        another connection keeps it from that; nothing comes back by it, and calling again completes it.
+        """
+
+    def rewrap_keys(self) -> int:
+        """Wrap all live data keys again, by the key that the key ring wraps with now; returns how many."""
+
+    def sweep_blobs(self, older_than_s: float = 3600, *, remove: bool = False) -> list[str]:
+        """The names of large payloads to which no event refers, left by appends that were interrupted.
+
+        With `remove` they are removed. Younger ones may belong to an append that is under way.
+        """
 
     def close(self) -> None:
         """Finish what was given to `append_soon`, then let go of the store. Closing twice is fine."""

@@ -6,55 +6,56 @@ from collections.abc import Callable
 from typing import Final
 
 from actum.errors import BadInput, near_miss
+from actum.eventstore.protection import Vault, open_vault
 from actum.eventstore.protocol import EventStore
 from actum.eventstore.server_url import without_password
 
 __all__ = ["STORES", "open_store"]
 
 
-def _memory(url: str, tenant: str) -> EventStore:
+def _memory(url: str, tenant: str, vault: Vault) -> EventStore:
     from actum.eventstore.memory import MemoryStore
 
-    return MemoryStore(tenant)
+    return MemoryStore(tenant, vault=vault)
 
 
-def _duckdb(url: str, tenant: str) -> EventStore:
+def _duckdb(url: str, tenant: str, vault: Vault) -> EventStore:
     try:
         from actum.eventstore.duckdb_store import DuckDBStore
     except ModuleNotFoundError as exc:
         if exc.name != "duckdb":
             raise
         raise BadInput("a DuckDB store needs duckdb: pip install 'actum[duckdb]'") from None
-    return DuckDBStore(url, tenant)
+    return DuckDBStore(url, tenant, vault=vault)
 
 
-def _sqlite(url: str, tenant: str) -> EventStore:
+def _sqlite(url: str, tenant: str, vault: Vault) -> EventStore:
     from actum.eventstore.sqlite import SQLiteStore
 
-    return SQLiteStore(url, tenant)
+    return SQLiteStore(url, tenant, vault=vault)
 
 
-def _postgresql(url: str, tenant: str) -> EventStore:
+def _postgresql(url: str, tenant: str, vault: Vault) -> EventStore:
     try:
         from actum.eventstore.postgres import PostgresStore
     except ModuleNotFoundError as exc:
         if exc.name != "psycopg":
             raise
         raise BadInput("a PostgreSQL store needs psycopg: pip install 'actum[postgresql]'") from None
-    return PostgresStore(url, tenant)
+    return PostgresStore(url, tenant, vault=vault)
 
 
-def _mysql(url: str, tenant: str) -> EventStore:
+def _mysql(url: str, tenant: str, vault: Vault) -> EventStore:
     try:
         from actum.eventstore.mysql import MySQLStore
     except ModuleNotFoundError as exc:
         if exc.name != "pymysql":
             raise
         raise BadInput("a MySQL or MariaDB store needs PyMySQL: pip install 'actum[mysql]'") from None
-    return MySQLStore(url, tenant)
+    return MySQLStore(url, tenant, vault=vault)
 
 
-STORES: Final[dict[str, Callable[[str, str], EventStore]]] = {
+STORES: Final[dict[str, Callable[[str, str, Vault], EventStore]]] = {
     "duckdb": _duckdb,
     "memory": _memory,
     "mysql": _mysql,
@@ -66,8 +67,12 @@ ALIASES: Final = {"mariadb": "mysql"}
 """Other names of URL schemes."""
 
 
-def open_store(url: str, tenant: str = "default") -> EventStore:
+def open_store(url: str, tenant: str = "default", *, keys: str = "", blobs: str = "") -> EventStore:
     """Open one tenant's log: `sqlite:///actum.db` makes the file when it is not there; `memory://` is for tests.
+
+    `keys` names the key ring that wraps data keys: `file:PATH`, or `awskms:KEY_ID_OR_ALIAS`; without one payloads are
+    stored plain. `blobs` names the place for payloads over 256 KiB: a folder, or `s3://bucket/prefix`; by default a
+    folder beside the store's file.
 
     Raises `BadInput` for a URL of no known kind, `StoreRefused` when there is something else, or something newer.
     """
@@ -83,4 +88,4 @@ def open_store(url: str, tenant: str = "default") -> EventStore:
         )
     if not tenant or not tenant.isprintable() or len(tenant) > 256:
         raise BadInput(f"{tenant!r} is not a tenant's name: 1 to 256 printable characters")
-    return make(url, tenant)
+    return make(url, tenant, open_vault(keys, blobs))

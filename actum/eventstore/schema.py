@@ -4,8 +4,8 @@
 and, for the first tenant of a file, is the position itself.
 
 Where a sequencer gives the positions (PostgreSQL), an event is written before it has one. There `events.seq` and
-`payloads.seq` are the number of the batch that brought the event times 2^20 plus its place in the batch, and `log`
-says which event is at which position.
+`payloads.seq` (and `protected.seq`) are the number of the batch that brought the event times 2^20 plus its place in
+the batch, and `log` says which event is at which position.
 """
 
 from __future__ import annotations
@@ -106,6 +106,33 @@ payloads = Table(
     Column("salt", _bytes(32), nullable=False),
     Column("data", _bytes(), nullable=False),
     _refers("seq", "events.seq"),
+)
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("tenant", _Big, primary_key=True, autoincrement=False),
+    Column("key", _bytes(16), primary_key=True),
+    Column("subject", _text(512, key=512)),  # with the wrapped key, gone when it was destroyed
+    Column("wrapped", _bytes()),
+    Column("created_at", _text(27), nullable=False),
+    Column("destroyed_at", _text(27)),
+    UniqueConstraint("tenant", "subject", name="subjects_by_name"),
+    _refers("tenant", "tenants.no"),
+)
+protected = Table(
+    "protected",
+    metadata,
+    Column("seq", _Big, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", _Big, nullable=False),
+    Column("key", _bytes(16)),
+    Column("form", Integer, nullable=False),
+    Column("data", _bytes()),
+    Column("place", _text(64, key=64)),
+    Index("protected_by_key", "tenant", "key").ddl_if(callable_=_has_indexes),
+    Index("protected_by_place", "tenant", "place").ddl_if(callable_=_has_indexes),
+    _refers("seq", "events.seq"),
+    _refers("tenant", "tenants.no"),
 )
 tree_state = Table(
     "tree_state",

@@ -19,6 +19,7 @@ from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.floor import Stretch
 from actum.eventstore.group import Group, Head, Salts, frontier_of
+from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
 from actum.eventstore.sqlite_floor import begin_at, drop, put_back
 from actum.eventstore.sqlite_open import parse_url, prepare
@@ -41,11 +42,19 @@ class SQLiteStore(SQLiteReader):
     (seconds to wait for another process's commit).
     """
 
-    def __init__(self, url: str, tenant: str = "default", clock: Callable[[], int] = _now_us) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant: str = "default",
+        clock: Callable[[], int] = _now_us,
+        vault: Vault | None = None,
+    ) -> None:
         path, options = parse_url(url)
         read_only = options.get("mode") == "ro"
         super().__init__(url, tenant, path, read_only=read_only, busy_s=float(options.get("busy_timeout", "5")))
         self._clock = clock
+        vault = (vault or Vault()).or_in(self.path.with_name(f"{self.path.name}.blobs"))
+        self._protection = Protection(url, tenant, vault, self._open_rows, clock)
         prepare(url, path, read_only=read_only)
         self._connection = self._connect()
         try:
@@ -66,10 +75,13 @@ class SQLiteStore(SQLiteReader):
         self._writer = GroupWriter(url, self._commit)
 
     def append(self, batch: Batch) -> Appended:
-        return self._writer.append(batch)
+        return self._writer.append(batch) if is_plain(batch) else self._protection.append(batch, self._writer.append)
 
     def append_soon(self, batch: Batch, done: Callable[[Answer], None]) -> None:
-        self._writer.append_soon(batch, done)
+        if is_plain(batch):
+            self._writer.append_soon(batch, done)
+        else:
+            self._protection.append_soon(batch, done, self._writer.append_soon)
 
     def add_checkpoint(self, size: int, note: str) -> None:
         with self._aside() as con:
@@ -116,6 +128,7 @@ class SQLiteStore(SQLiteReader):
             self._closed = True
             self._changed.notify_all()
         self._drop_idle()
+        self._protection.close()
         self._connection.close()
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
@@ -136,7 +149,14 @@ class SQLiteStore(SQLiteReader):
         try:
             self._refresh(con)
             group = Group(
-                self.tenant, self._tenant_no, self._next_stream, self._size, self._now(), self._head_of, self._salt
+                self.tenant,
+                self._tenant_no,
+                self._next_stream,
+                self._size,
+                self._now(),
+                self._head_of,
+                self._salt,
+                limit_bytes=self.payload_limit_bytes,
             )
             answers = [group.plan(batch, self._recorded_before) for batch in batches]
             frontier = write_group(con, group, self._frontier)

@@ -64,7 +64,7 @@ def put_back(
             ) from exc
         con.executemany(
             "INSERT OR IGNORE INTO payloads (seq, salt, data) VALUES (?,?,?)",
-            [(base + e.position, e.salt, e.payload) for e in page if e.payload is not None],
+            [(base + e.position, e.salt, e.payload) for e in page if isinstance(e.payload, bytes)],
         )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from actum.errors import StoreRefused
+from actum.eventstore.protection import Protection, open_vault
+from actum.eventstore.subjects import KeyRows
 from actum.eventstore.table_read import TableReader
 
 __all__ = ["SQLiteReader"]
@@ -18,14 +20,16 @@ __all__ = ["SQLiteReader"]
 
 @contextmanager
 def _reading(
-    url: str, tenant: str, path: Path, read_only: bool, busy_s: float, tenant_no: int
+    url: str, tenant: str, path: Path, busy_s: float, tenant_no: int, vault: tuple[str, str]
 ) -> Iterator[SQLiteReader]:
-    reader = SQLiteReader(url, tenant, path, read_only=read_only, busy_s=busy_s)
+    reader = SQLiteReader(url, tenant, path, read_only=True, busy_s=busy_s)
     reader._tenant_no, reader._base = tenant_no, tenant_no << 40
+    reader._protection = Protection(url, tenant, open_vault(*vault), reader._open_rows, lambda: 0)
     try:
         yield reader
     finally:
         reader._drop_idle()
+        reader._protection.close()
 
 
 def _decode_anyhow(text: bytes) -> str:
@@ -47,7 +51,15 @@ class SQLiteReader(TableReader):
 
     def elsewhere(self) -> Callable[[], AbstractContextManager[SQLiteReader]]:
         """What opens this log for reading in another process; it can be sent there."""
-        return partial(_reading, self.url, self.tenant, self.path, self._read_only, self._busy_s, self._tenant_no)
+        vault = self._protection.vault.names()
+        return partial(_reading, self.url, self.tenant, self.path, self._busy_s, self._tenant_no, vault)
+
+    def _open_rows(self) -> KeyRows:
+        from actum.eventstore.sqlite_rows import SQLiteRows  # with SQLAlchemy, only when payloads are kept apart
+
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        return SQLiteRows(self.url, self._tenant_no, self._connect, read_only=self._read_only)
 
     def _ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """All rows of one query. The connection is this query's alone; it goes back for the next one, of any thread."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from actum.events import id_bytes
 from actum.events.merkle import Frontier
 from actum.eventstore.group import Group
 from actum.eventstore.views import VIEWS
@@ -54,6 +55,8 @@ def write_group(con: sqlite3.Connection, group: Group, frontier: Frontier) -> Fr
         )
     _insert_rows(con, _INSERT_EVENTS, group.events, len(_EVENT_COLUMNS))
     _insert_rows(con, _INSERT_PAYLOADS, group.payloads, len(_PAYLOAD_COLUMNS))
+    if group.boxes:
+        _write_boxes(con, group)
     _write_views(con, group)
     grown = frontier.copy()
     grown.extend(group.leaves)
@@ -62,6 +65,20 @@ def write_group(con: sqlite3.Connection, group: Group, frontier: Frontier) -> Fr
         (grown.size, grown.to_bytes(), tenant_no),
     )
     return grown
+
+
+def _write_boxes(con: sqlite3.Connection, group: Group) -> None:
+    """All but those under a key that somebody has destroyed."""
+    keys = {None if box.key is None else id_bytes(box.key) for _, box in group.boxes}
+    live = "SELECT 1 FROM subjects WHERE tenant = ? AND key = ? AND destroyed_at IS NULL"
+    kept = {key for key in keys if key is None or con.execute(live, (group.tenant_no, key)).fetchone()}
+    for seq, (part, name, form, data, place) in group.boxes:
+        key = None if name is None else id_bytes(name)
+        if key in kept:
+            con.execute(
+                "INSERT INTO protected (seq, part, tenant, key, form, data, place) VALUES (?,?,?,?,?,?,?)",
+                (seq, part, group.tenant_no, key, form, data, place),
+            )
 
 
 def _write_views(con: sqlite3.Connection, group: Group) -> None:

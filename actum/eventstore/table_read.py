@@ -15,7 +15,9 @@ from actum.errors import StoreDamaged, StoreRefused
 from actum.events import RecordedEvent, id_text
 from actum.events.merkle import Frontier
 from actum.eventstore.floor import Stretch, page_above, whole_stream
+from actum.eventstore.protection import KEPT_APART, Protected
 from actum.eventstore.protocol import RawEvent, TreeState
+from actum.eventstore.subjects import Box
 from actum.eventstore.views import check_query
 
 __all__ = ["EVENTS", "TableReader"]
@@ -43,8 +45,11 @@ def _fits(value: object, *, number: bool) -> bool:
     return isinstance(value, str) if not number else type(value) is int and abs(value) <= _MOST
 
 
-class TableReader:
-    """One tenant's log, for reading. `_tenant_no` and `_base` are set by who opens it."""
+class TableReader(Protected):
+    """One tenant's log, for reading. `_tenant_no`, `_base` and `_protection` are set by who opens it."""
+
+    _key: ClassVar[str] = "key"
+    """How a column of this name is written: it is a word of some dialects."""
 
     _poll_s: ClassVar[tuple[float, float]] = (0.05, 0.05)
     """How late another process's commit may be seen by `wait`: at first, and when nothing happens."""
@@ -87,13 +92,15 @@ class TableReader:
     ) -> Iterator[RecordedEvent]:
         some = "" if types is None else f"AND {_one_of('e.type', types)} "
         for rows in self._pages(EVENTS if payloads else _HEADERS, some, tuple(types or ()), after, limit):
-            yield from self._recorded(rows)
+            yield from self._recorded(rows) if payloads else self._bare(rows)
 
     def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
         base, new = self._base, tuple.__new__  # RawEvent(…) takes twice as long, and checking makes millions
         for rows in self._pages(_RAW, "", (), after, limit):
             for seq, stream, version, raw_id, kind, header, salt, data in rows:
                 name = id_text(raw_id) if type(raw_id) is bytes and len(raw_id) == 16 else repr(raw_id)
+                if data is None and salt is None and type(header) is bytes and KEPT_APART in header:
+                    data = self.parts_of(seq - base, name)
                 yield new(RawEvent, (seq - base, stream or "", version, name, kind, header, salt, data))
 
     def _pages(
@@ -135,7 +142,24 @@ class TableReader:
 
     def _recorded(self, rows: list[_Row]) -> list[RecordedEvent]:
         base = self._base
-        return [RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows]
+        return self.opened([RecordedEvent(seq - base, header, data, salt) for seq, header, data, salt in rows])
+
+    def _bare(self, rows: list[_Row]) -> list[RecordedEvent]:
+        base = self._base
+        return [RecordedEvent(row[0] - base, row[1]) for row in rows]
+
+    def _boxes(self, positions: list[int]) -> dict[int, list[Box]]:
+        found: dict[int, list[Box]] = {}
+        for at in range(0, len(positions), 500):
+            seqs = [self._base + position for position in positions[at : at + 500]]
+            rows = self._ask(
+                f"SELECT seq, part, {self._key}, form, data, place FROM protected WHERE {_one_of('seq', seqs)} "
+                "ORDER BY seq, part",
+                seqs,
+            )
+            for seq, part, key, *rest in rows:
+                found.setdefault(seq - self._base, []).append(Box(part, None if key is None else id_text(key), *rest))
+        return found
 
     # -- what has left for the archive ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from actum.events import RecordedEvent
+from actum.events import ERASED, RecordedEvent
 
 __all__ = ["FORMAT", "Message", "message_of"]
 
@@ -25,7 +25,7 @@ class Message(NamedTuple):
 
 
 def message_of(event: RecordedEvent, *, personal: bool = False) -> Message:
-    """The message about an event. A personal payload is withheld unless `personal` says otherwise.
+    """The message about an event. What is personal is withheld unless `personal` says otherwise: fields are null.
 
     The header is the log's, byte for byte, so that its leaf hash can be checked after canonicalising it again.
     """
@@ -37,13 +37,14 @@ def message_of(event: RecordedEvent, *, personal: bool = False) -> Message:
     }
     described = event.head.get("payload")
     if described is not None:
+        payload = event.payload if personal else event.impersonal
         if event.payload is None:
-            about["withheld"] = "erased"
+            about["withheld"] = "erased" if event.missing == ERASED else "unreadable"
         elif described["class"] == "personal" and not personal:
             about["withheld"] = "personal"
         else:
             try:
-                about["payload"] = orjson.loads(event.payload)
+                about["payload"] = orjson.loads(payload or b"")
             except ValueError:
-                about["payload_base64"] = b64encode(event.payload).decode()
+                about["payload_base64"] = b64encode(payload or b"").decode()
     return Message(event.id, event.stream, event.type, event.position, orjson.dumps(about))

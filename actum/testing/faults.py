@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from actum.errors import StoreUnavailable
-from actum.events import RecordedEvent
+from actum.events import PartName, RecordedEvent
 from actum.eventstore import Appended, Batch, EventStore, RawEvent, TreeState
 
 __all__ = ["FaultyStore"]
@@ -54,6 +54,10 @@ class FaultyStore:
 
     def _lost(self) -> StoreUnavailable:
         return StoreUnavailable("a fault for testing, " + ("after" if self._landed else "before") + " the write")
+
+    @property
+    def payload_limit_bytes(self) -> int:
+        return self._store.payload_limit_bytes
 
     # -- straight through ----------------------------------------------------------------------------------------
 
@@ -102,6 +106,30 @@ class FaultyStore:
 
     def checkpoints(self) -> list[tuple[int, str]]:
         return self._store.checkpoints()
+
+    def key_for(self, subject: str) -> str:
+        return self._store.key_for(subject)
+
+    def keys_of(self, subject: str) -> list[str]:
+        return self._store.keys_of(subject)
+
+    def subjects(self) -> Iterator[tuple[str, str, str]]:
+        return self._store.subjects()
+
+    def destroy_key(self, key: str) -> int:
+        return self._store.destroy_key(key)
+
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        return self._store.drop_payloads(positions, part)
+
+    def scrub(self, *, thorough: bool = False) -> None:
+        self._store.scrub(thorough=thorough)
+
+    def rewrap_keys(self) -> int:
+        return self._store.rewrap_keys()
+
+    def sweep_blobs(self, older_than_s: float = 3600, *, remove: bool = False) -> list[str]:
+        return self._store.sweep_blobs(older_than_s, remove=remove)
 
     def close(self) -> None:
         self._store.close()

@@ -28,9 +28,9 @@ class Place:
     url: str
     opened: list[EventStore] = field(default_factory=list)
 
-    def open(self, tenant: str = "default") -> EventStore:
-        """A store here, of this tenant; it is closed with the place."""
-        store = open_store(self.url, tenant)
+    def open(self, tenant: str = "default", *, keys: str = "", blobs: str = "") -> EventStore:
+        """A store here, of this tenant, with this key ring and this place for blobs; it is closed with the place."""
+        store = open_store(self.url, tenant, keys=keys, blobs=blobs)
         self.opened.append(store)
         return store
 

@@ -241,6 +241,9 @@ def python_page() -> str:
     blocks = ["# Python", _PYTHON_INTRO]
     for name in actum.__all__:
         value = getattr(actum, name)
+        if not callable(value):
+            blocks += [f"## {name}", f"For `Annotated[…, {name}]`. {inspect.getdoc(type(value)) or ''}"]
+            continue
         blocks += [f"## {name}", *(_of_class(name, value) if inspect.isclass(value) else _of_function(name, value))]
     return _page(*blocks)
 

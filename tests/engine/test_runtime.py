@@ -362,7 +362,7 @@ def _not_unicode() -> None:
         (_cancelled, "CancelledError"),
         (_huge, "ValueError"),
         (_not_unicode, "FileNotFoundError"),
-        (lambda: "x" * 300_000, "UnrecordableResult"),
+        (lambda: "x" * (65 << 20), "UnrecordableResult"),
         (lambda: object(), "UnrecordableResult"),
     ],
     ids=["StopIteration", "cancelled inside", "huge text", "no unicode", "too large", "no JSON"],
@@ -384,7 +384,7 @@ def test_a_result_that_cannot_be_recorded_is_not_produced_twice(store: EventStor
     @step(retries=NOW)
     async def large() -> str:
         count.append(1)
-        return "x" * 300_000
+        return "x" * (65 << 20)
 
     @workflow
     async def flow(ctx: Any) -> Any:
@@ -393,7 +393,7 @@ def test_a_result_that_cannot_be_recorded_is_not_produced_twice(store: EventStor
         except StepFailed as exc:
             return exc.message
 
-    assert "over the limit of 262,144" in run(store, flow)
+    assert "over the limit of 67,108,864" in run(store, flow)
     assert len(count) == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +18,9 @@ from actum.events import (
     HEADER_LIMIT_BYTES,
     PAYLOAD_LIMIT_BYTES,
     Actor,
+    FiledEvent,
     NewEvent,
+    Part,
     RecordedEvent,
     SealedEvent,
     check_new_event,
@@ -173,6 +175,24 @@ def test_the_payload_reads_as_its_value() -> None:
 # -- limits ---------------------------------------------------------------------------------------------------
 
 
+def test_the_header_says_where_a_filed_payload_lies() -> None:
+    """Each part has its own digest and size; the key stands with the part that is under it."""
+    key = "0d5f5c0e-6c8f-4c55-8e0c-5a0a1d3f2b11"
+    rest, personal = Part("payload", None, SALT, b'{"n":null}'), Part("personal", key, SALT[::-1], b'{"/n":1}')
+    filed = FiledEvent(**{f.name: getattr(FULL, f.name) for f in fields(NewEvent)}, parts=(rest, personal))
+    filed.payload_class = "business"
+    sealed = seal(filed, "default", "execution/e-1", 0, None, RECORDED_AT, None)
+    head = json.loads(sealed.header)
+
+    assert sealed.salt is None
+    assert head["payload"] == {"class": "business", "digest": payload_digest(SALT, rest.data), "size": 10}
+    assert head["personal"] == {"digest": payload_digest(SALT[::-1], personal.data), "key": key, "size": 8}
+    filed.parts = (Part("payload", key, SALT, b"1"),)
+    head = json.loads(seal(filed, "default", "execution/e-1", 0, None, RECORDED_AT, None).header)
+    assert head["payload"] == {"class": "business", "digest": payload_digest(SALT, b"1"), "key": key, "size": 1}
+    assert "personal" not in head
+
+
 def with_header_of(size: int) -> NewEvent:
     room = size - len(sealed(replace(BARE, facts={"role": ""})).header)
     return replace(BARE, facts={"role": "x" * room})
@@ -210,6 +230,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"causation": "\ud800"}, r"causation holds a lone surrogate"),
     ({"correlation": 1.5}, r"correlation is not text"),
     ({"trace": b"00"}, r"trace is not text"),
+    ({"payload": b"{}", "key": "ada"}, r"'ada' is not the id of a data key"),
+    ({"payload": b"{}", "payload_class": "personal", "personal": ["/a"]}, r"the payload is personal as a whole"),
     ({"payload": b"{}", "payload_class": "secret"}, r"payload_class 'secret' is not public, business or personal"),
 ]
 

@@ -70,3 +70,12 @@ def logs(request: pytest.FixtureRequest, tmp_path: Path, databases: Callable[[in
     logs = FreshLogs(request.param, tmp_path, databases)
     yield logs
     logs.close()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that only a server on this machine takes."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

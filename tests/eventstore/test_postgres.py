@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -13,8 +14,10 @@ from sqlalchemy.pool import NullPool
 
 from actum.errors import BadInput, IdempotencyConflict, StoreRefused, StoreUnavailable, VersionConflict
 from actum.eventstore import ANY, Append, Appended, open_store
+from actum.eventstore.blobs import FolderBlobs
 from actum.eventstore.check import check_store
 from actum.eventstore.postgres import PostgresStore
+from actum.eventstore.protection import Vault
 from actum.testing.builders import STREAM, batch, event, event_id, execution_row
 from actum.testing.postgres import ask
 
@@ -295,3 +298,23 @@ def test_a_worker_is_alive_until_its_lease_is_over(store: PostgresStore, postgre
     assert ours.alive("dead")
     theirs.release("dead")
     other.close()
+
+
+def test_payloads_that_are_kept_apart_come_with_the_callers_transaction(
+    postgres: str, database: Engine, tmp_path: Path
+) -> None:
+    """Rows and blobs are there after the commit; a refusal takes its blob with it."""
+    ours = PostgresStore(postgres, vault=Vault(blobs=FolderBlobs(tmp_path / "blobs")))
+    large, keyed = event("a", payload=b"x" * (1 << 20)), event("b", payload=b"1")
+    keyed.key = ours.key_for("ada")
+    with database.begin() as connection:
+        with pytest.raises(VersionConflict):
+            ours.append_in(connection, [Append(STREAM, 7, [large])])
+        joined = ours.append_in(connection, [Append(STREAM, 0, [large, keyed])])
+        again = ours.append_in(connection, [Append(STREAM, 0, [large, keyed])])
+
+    assert joined.versions == again.versions
+    ours.wait_placed(joined, 10)
+    assert [e.payload for e in ours.read_stream(STREAM)] == [large.payload, b"1"]
+    assert ours.destroy_key(keyed.key) == 1
+    ours.close()

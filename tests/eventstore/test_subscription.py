@@ -127,6 +127,7 @@ def test_a_personal_event_leaves_a_personal_dead_letter(store: EventStore) -> No
     """What an error says about a personal payload is personal too, so that it is erased and withheld like it."""
     personal = event("a", payload=b'"someone@example.org"')
     personal.payload_class = "personal"
+    personal.key = store.key_for("someone")
     store.append([Append("s/1", 0, [personal])])
 
     def take(events: Sequence[RecordedEvent]) -> None:
@@ -136,6 +137,7 @@ def test_a_personal_event_leaves_a_personal_dead_letter(store: EventStore) -> No
 
     (letter,) = store.read_stream("subscription/mail")
     assert letter.head["payload"]["class"] == "personal"
+    assert letter.head["payload"]["key"] == personal.key
     assert "someone" not in str(letter.head)
 
 

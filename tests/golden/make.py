@@ -47,6 +47,9 @@ STREAMS = {
     "key.": "system/default",
     "log.": "system/default",
     "segment.": "system/default",
+    "payload.": "system/default",
+    "hold.": "system/default",
+    "policy.": "system/default",
     "subscription.": "subscription/mail",
 }
 
@@ -66,6 +69,7 @@ EXAMPLES: dict[str, Example] = {
             "workflow": "checkout",
             "kind": "function",
             "definition": SUM,
+            "key": "0d5f5c0e-6c8f-4c55-8e0c-5a0a1d3f2b11",
             "deadline": "2026-11-22T12:00:00.000000Z",
             "source": SUM,
             "foreign": "case-17",
@@ -261,6 +265,46 @@ EXAMPLES: dict[str, Example] = {
     ),
     "log.rebuilt": Example(
         {"size": 131_072, "signed": 140_000, "place": "s3://evidence/log"}, None, SYSTEM, "segment.archived"
+    ),
+    "payload.erased": Example(
+        {
+            "basis": "gdpr-17",
+            "key": foreign_id("golden", "subject"),
+            "before": "2026-11-01T00:00:00.000000Z",
+            "payload_class": "personal",
+            "event_type": "model.called",
+            "except_types": ["model.returned"],
+            "spared": [f"execution/{foreign_id('golden')}"],
+            "payloads": 12,
+            "executions": 3,
+            "forced": True,
+            "against": [foreign_id("golden", "hold")],
+            "running": 1,
+        },
+        {"reason": "asked for by letter of 2026-11-20"},
+        PERSON,
+        "checkpoint.signed",
+    ),
+    "hold.placed": Example(
+        {
+            "keys": [foreign_id("golden", "subject")],
+            "streams": [f"execution/{foreign_id('golden')}"],
+            "everything": False,
+            "until": "2027-11-21T12:00:00.000000Z",
+        },
+        {"reason": "case 2 O 17/26"},
+        PERSON,
+        "checkpoint.signed",
+    ),
+    "hold.lifted": Example(
+        {"hold": foreign_id("golden", "hold")}, {"reason": "case 2 O 17/26 is closed"}, PERSON, "checkpoint.signed"
+    ),
+    "policy.changed": Example(
+        {"policy": "retention", "digest": SUM},
+        {"rules": [{"class": "personal", "keep": "6mo"}, {"type": "model.called", "keep": "30d"}]},
+        PERSON,
+        "checkpoint.signed",
+        "public",
     ),
     "import.done": Example(
         {"format": "xes", "source": SUM, "mapping": SUM, "executions": 12, "events": 340, "already_there": 4},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from pathlib import Path
 
 import orjson
 import pytest
@@ -61,3 +62,32 @@ def test_an_erased_payload_is_said_to_be_erased() -> None:
     there = recorded(b"1", "personal")
 
     assert orjson.loads(message_of(RecordedEvent(0, there.header), personal=True).body)["withheld"] == "erased"
+
+
+@pytest.mark.parametrize(("personal", "name"), [(False, None), (True, "Ada")])
+def test_personal_fields_are_sent_only_when_asked_for(personal: bool, name: str | None) -> None:
+    """The rest of the payload goes, with null in their places."""
+    store = open_store("memory://")
+    new = event("a", payload=b'{"name":"Ada","n":1}')
+    new.personal = ["/name"]
+    store.append([Append("s/1", 0, [new])])
+    (there,) = store.read()
+    body = orjson.loads(message_of(there, personal=personal).body)
+
+    assert body["payload"] == {"name": name, "n": 1}
+    assert "withheld" not in body
+
+
+def test_a_payload_that_cannot_be_read_here_is_said_to_be_so(tmp_path: Path) -> None:
+    """It is not erased: another relay, with the key ring, could send it."""
+    url = f"sqlite:///{tmp_path}/log.db"
+    store = open_store(url, keys=f"file:{tmp_path}/ring")
+    new = event("a", payload=b"1")
+    new.key = store.key_for("ada")
+    store.append([Append("s/1", 0, [new])])
+    store.close()
+    store = open_store(url)
+    (there,) = store.read()
+    store.close()
+
+    assert orjson.loads(message_of(there).body)["withheld"] == "unreadable"
