@@ -100,11 +100,11 @@ class Sealer:
         raise AssertionError
 
     def _seal(self) -> Checkpoint | None:
-        size, frontier = self._store.tree()
-        trust = self._trust()  # read after the size, so no rotation below it is missed
-        epochs = epochs_in(self._system, self._origin, trust, size)
         kept = None if self._kept is None else self._kept.latest()
         table = self._store.checkpoints()
+        size, frontier = self._store.tree()  # read after what was signed: another sealer may have seen more than we did
+        trust = self._trust()  # read after the size, so no rotation below it is missed
+        epochs = epochs_in(self._system, self._origin, trust, size)
         signed = self._signed_before(kept, table[-1] if table else None, trust, epochs)
         top = max(signed, default=0)
         if top > size:

@@ -84,7 +84,7 @@ def returns(annotation: Any) -> Declared:
         (Annotated[Customer, "not ours"], {"/name"}),
         (Comment, {"/author", "/replies/*"}),
     ],
-    ids=str,
+    ids=lambda value: "" if isinstance(value, set) else str(value),  # a set has another order in each process
 )
 def test_personal_fields_are_found_in_types(annotation: Any, fields: set[str]) -> None:
     """In dataclasses, models, typed dicts and what holds them; where a type holds itself, all of the inner one."""

@@ -393,7 +393,7 @@ def test_a_result_that_cannot_be_recorded_is_not_produced_twice(store: EventStor
         except StepFailed as exc:
             return exc.message
 
-    assert "over the limit of 67,108,864" in run(store, flow)
+    assert f"over the limit of {store.payload_limit_bytes:,}" in run(store, flow)
     assert len(count) == 1
 
 

@@ -164,6 +164,25 @@ def test_a_quicker_sealer_is_followed(logs: FreshLogs) -> None:
     assert parse_unverified(kept.note or "").size == 5
 
 
+def test_a_sealer_that_saw_more_is_no_fork(logs: FreshLogs) -> None:
+    """Another sealer signs what came after this one began to look: the log is longer by then, not cut off."""
+    store = logs.of(3)
+    kept = MemoryCheckpoint()
+    Sealer(store, KEY, kept).seal()
+    look, looks = kept.latest, iter(range(9))
+
+    def meanwhile() -> str | None:
+        if next(looks) == 0:
+            add(store, 3, 5)
+            Sealer(store, KEY, kept).seal()
+        return look()
+
+    sealer = Sealer(store, KEY, kept)
+    kept.latest = meanwhile  # type: ignore[method-assign]
+    assert sealer.seal() is None
+    assert parse_unverified(kept.note or "").size == store.tree().size
+
+
 def test_sealers_at_once_on_a_growing_log_sign_one_log(logs: FreshLogs, tmp_path: Path) -> None:
     """Four sealers and a writer, none knowing of the others: compare and swap decides, and nothing forks."""
     store, path = logs.of(3), tmp_path / "last.note"
