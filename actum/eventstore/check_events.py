@@ -20,7 +20,7 @@ from actum.eventstore.check_erasures import Gone
 from actum.eventstore.holds import Piece, pieces_of
 from actum.eventstore.protocol import RawEvent
 from actum.eventstore.subjects import PART_NAMES, Parts
-from actum.eventstore.verification import Check, Faults
+from actum.eventstore.verification import Check, Faults, count
 
 __all__ = ["EventScan"]
 
@@ -371,12 +371,13 @@ class EventScan:
         """What was found about payloads; not ok and not failed when some could not be read here."""
         if self.unread and self.payload_faults.count == 0:
             detail = (
-                f"not checked: {self.unread} of {self.payloads} payloads cannot be read here ({self.why_unread})"
+                f"not checked: {self.unread:,} of {count(self.payloads, 'payload')} cannot be read here ({self.why_unread})"
                 + self.gone.told()
             )
             return Check("payloads", None, detail)
         told = self.gone.told()
-        return self.payload_faults.check(f"all {self.payloads} payloads give the digests in their headers{told}")
+        said = f"{count(self.payloads, 'payload')}, each giving the digest in its header{told}"
+        return self.payload_faults.check(said)
 
     # -- the end of the log --------------------------------------------------------------------------------------
 

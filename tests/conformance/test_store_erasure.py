@@ -495,4 +495,4 @@ def test_erased_and_verified_after_opening_again(store: EventStore, reopen: Call
 
     assert at(again, 0).payload is None
     assert check_store(again).verdict == "verified"
-    assert payloads(again).detail == "all 1 payloads give the digests in their headers; 1 was erased, as the log says"
+    assert payloads(again).detail == "1 payload, each giving the digest in its header; 1 was erased, as the log says"

@@ -148,7 +148,7 @@ def test_a_payload_under_a_key_reads_as_it_was_written(kept: EventStore, payload
     (part,) = next(iter(kept.read_raw())).payload or ()
     assert (about["class"], about["key"], about["size"]) == ("personal", key, len(payload))
     assert about["digest"] == payload_digest(part.salt, payload)
-    assert verdict(kept) == ("verified", "all 2 payloads give the digests in their headers")
+    assert verdict(kept) == ("verified", "2 payloads, each giving the digest in its header")
 
 
 def test_personal_fields_are_kept_apart(kept: EventStore) -> None:
