@@ -65,14 +65,59 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def renew_readme(result: dict[str, Any]) -> None:
-    """Put the table where the README keeps it."""
+_TO_HOLD = {"8 writers, batch 1": "≥ 2,000", "8 writers, batch 10": "≥ 15,000"}
+_ON_POSTGRESQL = (
+    ("steps/s, 10-step workflow, 50 executions at once", "sequence_50", "steps_per_s", "≥ 10,000"),
+    ("steps/s, 10-step workflow, one execution at a time", "sequence_1", "steps_per_s", "≥ 1,000"),
+    ("steps/s, 10-wide fan-out, one execution at a time", "fan_out_1", "steps_per_s", "≥ 2,000"),
+    ("bytes a step, with indexes, a small result", "small_50", "bytes_per_step", ""),
+)
+
+
+def postgresql_table(result: dict[str, Any]) -> str:
+    """The Markdown table of appends and steps on PostgreSQL."""
+    threads, processes, peer = result["events_per_s"].values()
+    lines = [
+        "| PostgreSQL, a flush of 2 ms | actum | eventsourcing | ratio | to hold |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    for load in peer:
+        theirs = peer[load]["median"]
+        for ours, of in ((threads, ""), (processes, ", a process each")):
+            if of and load.startswith("1 "):
+                continue
+            rate = ours[load]["median"]
+            hold = "" if of else _TO_HOLD.get(load, "")
+            what = f"append, events/s, {load.replace('1 writers', 'one writer')}{of}"
+            lines.append(f"| {what} | {rate:,.0f} | {theirs:,.0f} | {rate / theirs:.1f} × | {hold} |")
+    for what, load, figure, hold in _ON_POSTGRESQL:
+        lines.append(f"| {what} | {result['engine'][load][figure]['median']:,.0f} | – | – | {hold} |")
+    versions = result["versions"]
+    lines += [
+        "",
+        f"Medians of {result['settings']['rounds']} rounds in turns, {result['at'][:10]}; "
+        f"{result['settings']['server']}; eventsourcing "
+        f"{versions['eventsourcing']} with its defaults, eight threads of "
+        "one process. An append of actum has returned when its events are durable, have their positions and are in the "
+        "tree. Steps are measured with the flush that the disk has.",
+    ]
+    return "\n".join(lines)
+
+
+def renew_readme() -> None:
+    """Put the tables where the README keeps them."""
     path = ROOT / "README.md"
     text = path.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{table(result)}\n{END}{after}")
+    tables = [table(_result("sqlite")), postgresql_table(_result("postgres"))]
+    path.write_text("\n".join([f"{before}{BEGIN}", "\n\n".join(tables), f"{END}{after}"]))
+
+
+def _result(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text())
+    return found
 
 
 if __name__ == "__main__":
-    renew_readme(json.loads((ROOT / "bench" / "results" / "sqlite.json").read_text()))
+    renew_readme()

@@ -181,7 +181,7 @@ def main() -> None:
         return
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-    renew_readme(result)
+    renew_readme()
 
 
 if __name__ == "__main__":

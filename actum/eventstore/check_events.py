@@ -370,10 +370,8 @@ class EventScan:
     def check_payloads(self) -> Check:
         """What was found about payloads; not ok and not failed when some could not be read here."""
         if self.unread and self.payload_faults.count == 0:
-            detail = (
-                f"not checked: {self.unread:,} of {count(self.payloads, 'payload')} cannot be read here ({self.why_unread})"
-                + self.gone.told()
-            )
+            of = f"{self.unread:,} of {count(self.payloads, 'payload')}"
+            detail = f"not checked: {of} cannot be read here ({self.why_unread}){self.gone.told()}"
             return Check("payloads", None, detail)
         told = self.gone.told()
         said = f"{count(self.payloads, 'payload')}, each giving the digest in its header{told}"
