@@ -6,7 +6,6 @@ from typing import Final
 
 from sqlalchemy import Engine, create_engine
 
-from actum.errors import StoreRefused
 from actum.eventstore.mysql_connection import DatabaseError, ask, close, do, reason_of
 from actum.eventstore.mysql_open import Address
 from actum.eventstore.subjects_sql import SqlRows
@@ -40,13 +39,6 @@ class MySQLRows(SqlRows):
         finally:
             close(con)
         self._plain_removed = False
-
-    def _in_the_way(self, problem: str) -> StoreRefused:
-        return StoreRefused(
-            self._url,
-            f"what was erased is removed, but its tables could not be written anew ({problem}), and their files may "
-            "still hold its bytes; run `actum erase --finish` as their owner",
-        )
 
     def _open(self) -> Engine:
         return create_engine("mysql+pymysql://", creator=self._address.connect, isolation_level="READ COMMITTED")

@@ -12,12 +12,15 @@ import pytest
 
 from actum.errors import BadInput, StoreRefused, TargetUnavailable
 from actum.events import Actor
+from actum.events.merkle import Frontier
 from actum.eventstore import ANY, Append, Appended, open_store
 from actum.eventstore.check import check_store
 from actum.eventstore.erasing import erase_subject, finish
+from actum.eventstore.group import Group, Salts
 from actum.eventstore.mysql import MySQLStore
 from actum.eventstore.mysql_connection import close, do
 from actum.eventstore.mysql_roles import grant_use, grants_for
+from actum.eventstore.mysql_write import write_group
 from actum.settings import Settings
 from actum.testing.builders import STREAM, approval_row, batch, event, event_id, execution_row
 from actum.testing.clock import NOON_US
@@ -82,6 +85,27 @@ def test_tenants_append_without_waiting_for_each_other(store: MySQLStore, mysql:
     assert store.append(batch("a")) == Appended(0, 0, {STREAM: 1})
     assert check_store(other).verdict == "verified"
     other.close()
+
+
+def test_a_key_cannot_be_destroyed_under_an_append_that_writes_under_it(mysql: str) -> None:
+    """Destroying waits for the append's end, and so takes its payload too."""
+    store = MySQLStore(mysql + "?busy_timeout=1")
+    key = store.key_for("ada")
+    (filed,), _ = store._protection.file([Append(STREAM, 0, [replace(event("a", payload=b"1"), key=key)])])
+    group = Group("default", 0, None, 0, "2026-11-21T00:00:00.000000Z", lambda _: None, Salts())
+    group.plan([filed], lambda _: None)
+    con = session(mysql)
+    do(con, "START TRANSACTION")
+    write_group(con, group, Frontier())
+
+    with pytest.raises(StoreRefused, match="Lock wait timeout"):
+        store.destroy_key(key)
+    do(con, "COMMIT")
+    close(con)
+
+    assert store.destroy_key(key) == 1
+    assert [raw.payload for raw in store.read_raw()] == [None]
+    store.close()
 
 
 # -- names, texts, values ----------------------------------------------------------------------------------------------
