@@ -100,6 +100,7 @@ def test_a_key_cannot_be_destroyed_under_an_append_that_writes_under_it(mysql: s
 
     with pytest.raises(StoreRefused, match="Lock wait timeout"):
         store.destroy_key(key)
+    assert store.keys_of("ada") == [key]
     do(con, "COMMIT")
     close(con)
 
