@@ -7,7 +7,8 @@ their events, and nobody has to wait for anybody but the one who is committing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from actum.errors import BadInput, StoreDamaged, StoreRefused, StoreUnavailable
 from actum.events import RecordedEvent, id_bytes, to_text
@@ -31,10 +32,10 @@ from actum.eventstore.mysql_connection import (
 from actum.eventstore.mysql_open import parse_url, prepare
 from actum.eventstore.mysql_owners import WorkerLeases
 from actum.eventstore.mysql_read import MySQLReader
-from actum.eventstore.mysql_write import MovedOn, WriteLane, write_group
+from actum.eventstore.mysql_write import MovedOn, MySQLTables, WriteLane, write_group
 from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch
-from actum.eventstore.subjects import KeyRows
+from actum.eventstore.table_floor import KeyTaken, TableFloor, Tables
 from actum.eventstore.table_read import EVENTS
 from actum.eventstore.writer import Answer, GroupWriter, together_or_apart
 
@@ -44,6 +45,9 @@ __all__ = ["MySQLStore"]
 _LOCK = (
     "SELECT size, frontier, @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog "
     "FROM tree_state WHERE tenant = %s FOR UPDATE"
+)
+_LOCK_FLOOR = (
+    "INSERT INTO floors (tenant, position, frontier) VALUES (?, 0, ?) ON DUPLICATE KEY UPDATE tenant = VALUES(tenant)"
 )
 _TRIES = 5
 _NAMES = 200  # streams asked for at a time
@@ -61,7 +65,7 @@ class _Again(Exception):
         self.lasting = lasting
 
 
-class MySQLStore(MySQLReader):
+class MySQLStore(MySQLReader, TableFloor):
     """One tenant's log in one MySQL or MariaDB database, whose tables are made when they are not there.
 
     URL: `mysql://user:password@host:port/database`, or the same with `mariadb://`; with `?mode=ro` (never written),
@@ -113,19 +117,31 @@ class MySQLStore(MySQLReader):
         return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
 
     def add_checkpoint(self, size: int, note: str) -> None:
+        with self._aside() as tables, suppress(KeyTaken):  # the first one stays
+            tables.insert("checkpoints", ("tenant", "size", "note"), [(self._tenant_no, size, note)])
+
+    @contextmanager
+    def _moving(self) -> Iterator[Tables]:
+        with self._aside() as tables:
+            tables.execute(_LOCK_FLOOR, (self._tenant_no, Frontier().to_bytes()))
+            yield tables
+
+    @contextmanager
+    def _aside(self) -> Iterator[Tables]:
+        """A transaction on a connection of its own, beside the writer's thread; all of it is done, or nothing."""
         if self._closed:
             raise StoreRefused(self.url, "the store is closed; nothing was written")
         self._check_writable()
         con = self._address.connect()
+        committing = False
         try:
-            insert = "INSERT INTO checkpoints (tenant, size, note) VALUES (%s, %s, %s)"
-            do(con, insert, (self._tenant_no, size, note))
+            do(con, "START TRANSACTION")
+            yield MySQLTables(con)
+            committing = True
+            do(con, "COMMIT")
         except DatabaseError as exc:
-            if constraint_of(exc) == "PRIMARY":
-                return  # the first one stays
-            if is_lost(exc, con):
-                raise StoreUnavailable(reason_of(exc)) from exc
-            raise StoreRefused(self.url, f"{reason_of(exc)}; nothing was written") from exc
+            meaning = self._failure(exc, committing=committing, lost=is_lost(exc, con))
+            raise (meaning.lasting if isinstance(meaning, _Again) else meaning) from exc
         finally:
             close(con)
 
@@ -137,19 +153,6 @@ class MySQLStore(MySQLReader):
         self._drop_idle()
         self._protection.close()
         self._lane.close()
-
-    def _open_rows(self) -> KeyRows:
-        from sqlalchemy import create_engine  # only when payloads are kept apart
-
-        from actum.eventstore.subjects_sql import SqlRows
-
-        if self._closed:
-            raise StoreRefused(self.url, "the store is closed")
-        return SqlRows(
-            self.url,
-            self._tenant_no,
-            lambda: create_engine("mysql+pymysql://", creator=self._address.connect, isolation_level="READ COMMITTED"),
-        )
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
 

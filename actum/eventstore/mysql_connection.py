@@ -27,6 +27,7 @@ __all__ = [
     "is_missing_table",
     "is_passing",
     "is_value",
+    "marked",
     "reason_of",
 ]
 
@@ -72,6 +73,11 @@ def close(con: Connection) -> None:
     """Let go of it, whatever state it is in."""
     if con.open:
         con.close()
+
+
+def marked(sql: str) -> str:
+    """A statement with `?` where values go, and nowhere else, as the driver wants it."""
+    return sql.replace("?", "%s")
 
 
 def ask(con: Connection, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from typing import Final
 from actum.errors import BadInput, StoreRefused
 from actum.eventstore.mysql_connection import DatabaseError, ask, close, do, reason_of
 from actum.eventstore.mysql_open import parse_url
-from actum.eventstore.schema import NEVER_CHANGED, tables_for
+from actum.eventstore.schema import NEVER_CHANGED, OWNERS_ONLY, tables_for
 
 __all__ = ["grant_use", "grants_for"]
 
@@ -29,13 +29,9 @@ def grants_for(user: str) -> list[str]:
     name, host = match.groups()
     quoted = f"'{name}'" if host is None else f"'{name}'@'{host}'"
     ours = sorted(table.name for table in tables_for("mysql"))
-    return [
-        f"GRANT SELECT ON alembic_version TO {quoted}",
-        *[
-            f"GRANT SELECT, INSERT{'' if name in NEVER_CHANGED else ', UPDATE, DELETE'} ON {name} TO {quoted}"
-            for name in ours
-        ],
-    ]
+    verbs = dict.fromkeys(("alembic_version", *ours), "SELECT, INSERT, UPDATE, DELETE")
+    verbs |= dict.fromkeys(NEVER_CHANGED, "SELECT, INSERT") | dict.fromkeys(("alembic_version", *OWNERS_ONLY), "SELECT")
+    return [f"GRANT {verbs[name]} ON {name} TO {quoted}" for name in ("alembic_version", *ours)]
 
 
 def grant_use(url: str, user: str) -> list[str]:

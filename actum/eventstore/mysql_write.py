@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from actum.events import id_bytes
 from actum.events.merkle import Frontier
 from actum.eventstore.group import Group
-from actum.eventstore.mysql_connection import Connection, DatabaseError, close, do, do_many
+from actum.eventstore.mysql_connection import (
+    Connection,
+    DatabaseError,
+    ask,
+    close,
+    constraint_of,
+    do,
+    do_many,
+    marked,
+    reason_of,
+)
 from actum.eventstore.mysql_open import Address, check_packets
+from actum.eventstore.table_floor import KeyTaken
 from actum.eventstore.views import VIEWS
 
-__all__ = ["MovedOn", "WriteLane", "write_group"]
+__all__ = ["MovedOn", "MySQLTables", "WriteLane", "write_group"]
 
 _EVENTS: Final = "INSERT INTO events (seq, tenant, stream, version, id, type, header) VALUES (%s,%s,%s,%s,%s,%s,%s)"
 _PAYLOADS: Final = "INSERT INTO payloads (seq, salt, data) VALUES (%s,%s,%s)"
 _STREAMS: Final = "INSERT INTO streams (no, tenant, name, version, last_leaf) VALUES (%s,%s,%s,%s,%s)"
 _MOVED: Final = f"{_STREAMS} ON DUPLICATE KEY UPDATE version = VALUES(version), last_leaf = VALUES(last_leaf)"
+_BOXES: Final = "INSERT INTO protected (seq, part, tenant, `key`, form, data, place) VALUES (%s,%s,%s,%s,%s,%s,%s)"
 _PUT: Final = {
     name: f"REPLACE INTO {name} (tenant,{','.join(view.key + view.columns)}) "
     f"VALUES ({','.join(['%s'] * (1 + len(view.key) + len(view.columns)))})"
@@ -66,6 +80,31 @@ class WriteLane:
             close(self._con)
 
 
+class MySQLTables:
+    """`Tables` on a connection that is in a transaction."""
+
+    def __init__(self, con: Connection) -> None:
+        self._con = con
+
+    def ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        return ask(self._con, marked(sql), values)
+
+    def execute(self, sql: str, values: Sequence[Any]) -> int:
+        return do(self._con, marked(sql), values)
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        try:
+            do_many(
+                self._con,
+                f"INSERT INTO {table} ({','.join(columns)}) VALUES ({','.join(['%s'] * len(columns))})",
+                rows,
+            )
+        except DatabaseError as exc:
+            if not constraint_of(exc):
+                raise
+            raise KeyTaken(reason_of(exc)) from exc
+
+
 def write_group(con: Connection, group: Group, frontier: Frontier) -> Frontier:
     """Write everything that was added, inside the caller's transaction; returns the tree's new frontier.
 
@@ -79,6 +118,8 @@ def write_group(con: Connection, group: Group, frontier: Frontier) -> Frontier:
     do_many(con, _MOVED, moved)
     do_many(con, _EVENTS, _rows(group.events, 7))
     do_many(con, _PAYLOADS, _rows(group.payloads, 3))
+    if group.boxes:
+        _write_boxes(con, group)
     _write_views(con, group)
     grown = frontier.copy()
     grown.extend(group.leaves)
@@ -90,6 +131,26 @@ def write_group(con: Connection, group: Group, frontier: Frontier) -> Frontier:
     if found != 1:
         raise MovedOn
     return grown
+
+
+def _write_boxes(con: Connection, group: Group) -> None:
+    """All but those under a key that somebody has destroyed; nobody can destroy one before this is committed."""
+    keys = sorted({id_bytes(box.key) for _, box in group.boxes if box.key is not None})
+    live: set[bytes | None] = {None}
+    if keys:
+        rows = ask(
+            con,
+            f"SELECT `key` FROM subjects WHERE tenant = %s AND `key` IN ({','.join(['%s'] * len(keys))}) "
+            "AND destroyed_at IS NULL ORDER BY `key` LOCK IN SHARE MODE",  # MariaDB knows no FOR SHARE
+            (group.tenant_no, *keys),
+        )
+        live.update(key for (key,) in rows)
+    boxes = ((seq, box, None if box.key is None else id_bytes(box.key)) for seq, box in group.boxes)
+    do_many(
+        con,
+        _BOXES,
+        [(seq, b.part, group.tenant_no, key, b.form, b.data, b.place) for seq, b, key in boxes if key in live],
+    )
 
 
 def _write_views(con: Connection, group: Group) -> None:

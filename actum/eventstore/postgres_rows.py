@@ -8,7 +8,6 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from actum.errors import StoreRefused
 from actum.eventstore.subjects_sql import SqlRows
 
 __all__ = ["PostgresRows"]
@@ -55,10 +54,3 @@ class PostgresRows(SqlRows):
             if time.monotonic() > deadline:
                 raise self._in_the_way(f"an older transaction has been open for {_PATIENCE_S} s")
             time.sleep(0.02)
-
-    def _in_the_way(self, problem: str) -> StoreRefused:
-        return StoreRefused(
-            self._url,
-            f"what was erased is removed, but its tables could not be written anew ({problem}), and their files may "
-            "still hold its bytes; run `actum erase --finish` as their owner",
-        )

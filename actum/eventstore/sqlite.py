@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
 
@@ -17,25 +17,26 @@ from actum.errors import StoreDamaged, StoreRefused, StoreUnavailable
 from actum.events import RecordedEvent, id_bytes, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, sort_out_conflict
-from actum.eventstore.floor import Stretch
 from actum.eventstore.group import Group, Head, Salts, frontier_of
 from actum.eventstore.protection import Protection, Vault, is_plain
-from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
-from actum.eventstore.sqlite_floor import begin_at, drop, put_back
+from actum.eventstore.protocol import Appended, Batch
 from actum.eventstore.sqlite_open import parse_url, prepare
 from actum.eventstore.sqlite_read import SQLiteReader
-from actum.eventstore.sqlite_write import write_group
+from actum.eventstore.sqlite_write import SQLiteTables, write_group
+from actum.eventstore.table_floor import TableFloor, Tables
 from actum.eventstore.table_read import EVENTS
 from actum.eventstore.writer import Answer, GroupWriter, together_or_apart
 
 __all__ = ["SQLiteStore"]
+
+_NEXT_STREAM = "SELECT coalesce(max(no), -1) + 1 FROM streams"
 
 
 def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-class SQLiteStore(SQLiteReader):
+class SQLiteStore(SQLiteReader, TableFloor):
     """One tenant's log in one SQLite file, which is made when it is not there.
 
     URL: `sqlite:///relative.db` or `sqlite:////absolute.db`, with `?mode=ro` (never written) and `?busy_timeout=5`
@@ -87,23 +88,13 @@ class SQLiteStore(SQLiteReader):
         with self._aside() as con:
             con.execute("INSERT OR IGNORE INTO checkpoints VALUES (?,?,?)", (self._tenant_no, size, note))
 
-    def drop(self, floor: int, new: TreeState, payloads: Sequence[int], *, keep: str) -> None:
+    @contextmanager
+    def _moving(self) -> Iterator[Tables]:
         with self._aside() as con:
-            drop(con, self.url, self._tenant_no, floor, new, payloads, keep)
+            yield SQLiteTables(con)
 
-    def put_back(self, floor: int, new: TreeState, events: Iterable[RawEvent]) -> None:
-        with self._aside() as con:
-            put_back(con, self.url, self._tenant_no, floor, new, events)
-
-    def begin_at(
-        self,
-        tree: TreeState,
-        streams: Iterable[tuple[str, int, bytes]],
-        departed: Iterable[tuple[str, Stretch]],
-        views: Iterable[ViewRow],
-    ) -> None:
-        with self._aside() as con:
-            begin_at(con, self.url, self._tenant_no, tree, streams, departed, views)
+    def _first_number(self, tables: Tables) -> int:
+        return int(tables.ask(_NEXT_STREAM, ())[0][0])
 
     @contextmanager
     def _aside(self) -> Iterator[sqlite3.Connection]:
@@ -220,7 +211,7 @@ class SQLiteStore(SQLiteReader):
         ).fetchone() or (0, b"")
         self._frontier = frontier_of(size, frontier)
         self._size = size
-        self._next_stream = con.execute("SELECT coalesce(max(no), -1) + 1 FROM streams").fetchone()[0]
+        self._next_stream = con.execute(_NEXT_STREAM).fetchone()[0]
         self._data_version = seen
 
     def _head_of(self, stream: str) -> Head | None:

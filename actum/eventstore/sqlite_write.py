@@ -9,9 +9,10 @@ from typing import Any
 from actum.events import id_bytes
 from actum.events.merkle import Frontier
 from actum.eventstore.group import Group
+from actum.eventstore.table_floor import KeyTaken
 from actum.eventstore.views import VIEWS
 
-__all__ = ["write_group"]
+__all__ = ["SQLiteTables", "write_group"]
 
 _CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Rows of one INSERT. Each statement lets go of the interpreter once, and may wait to get it back: few are better."""
@@ -34,6 +35,25 @@ _DELETE_VIEW = {
     name: f"DELETE FROM {name} WHERE tenant=? AND " + " AND ".join(f"{column}=?" for column in view.key)
     for name, view in VIEWS.items()
 }
+
+
+class SQLiteTables:
+    """`Tables` on a connection that is in a transaction."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        return self._con.execute(sql, values).fetchall()
+
+    def execute(self, sql: str, values: Sequence[Any]) -> int:
+        return self._con.execute(sql, values).rowcount
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        try:
+            self._con.executemany(_insert(table, columns, 1), rows)
+        except sqlite3.IntegrityError as exc:
+            raise KeyTaken(str(exc)) from exc
 
 
 def write_group(con: sqlite3.Connection, group: Group, frontier: Frontier) -> Frontier:

@@ -143,6 +143,13 @@ class SqlRows:
     def scrub(self, *, thorough: bool) -> None:
         """A backend whose files keep what was removed from them does more."""
 
+    def _in_the_way(self, problem: str) -> StoreRefused:
+        return StoreRefused(
+            self._url,
+            f"what was erased is removed, but its tables could not be written anew ({problem}), and their files may "
+            "still hold its bytes; run `actum erase --finish` as their owner",
+        )
+
     def _conditions(self, con: Connection, which: Which) -> Iterator[ColumnElement[bool]]:
         ours = protected.c.tenant == self._tenant_no
         if which.key is not None:

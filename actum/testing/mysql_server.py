@@ -51,6 +51,10 @@ class MySQLServer:
     def url(self, database: str = "log") -> str:
         return f"mysql://root@127.0.0.1:{self._port}/{database}"
 
+    def files(self, database: str = "log") -> Path:
+        """The folder with the files of a database's tables."""
+        return self._folder / "data" / database
+
     def start(self, *options: str) -> None:
         """Serve, with these options of the server's."""
         self._process = subprocess.Popen(

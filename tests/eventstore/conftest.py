@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ from actum.eventstore import open_store
 from actum.eventstore.check_workers import Workers
 from actum.testing.fresh import FreshLogs
 from actum.testing.logs import fill
+from actum.testing.mysql_server import MySQLServer, find_server
 from actum.testing.tampering import Tampered
 
 
@@ -62,6 +64,20 @@ def databases(request: pytest.FixtureRequest) -> Iterator[Callable[[int], str]]:
             return made[number]
 
         yield empty
+
+
+@pytest.fixture(scope="module")
+def mysql_server() -> Iterator[MySQLServer]:
+    """A MariaDB server of the module's own."""
+    programs = find_server()
+    if programs is None:
+        absent = "MARIADB'S PROGRAMS ABSENT: install mariadb-server"
+        if os.environ.get("CI") == "true":
+            pytest.fail(absent)
+        pytest.skip(absent)
+    server = MySQLServer(programs)
+    yield server
+    server.close()
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

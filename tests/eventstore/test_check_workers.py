@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -31,11 +32,11 @@ from actum.eventstore.sealing import Sealer
 from actum.eventstore.sealing_record import record_stamp, seal_streams
 from actum.eventstore.sqlite import SQLiteStore
 from actum.eventstore.verification import Verification
+from actum.testing import mysql, postgres
 from actum.testing.authority import Authority
 from actum.testing.builders import KEY, event, signed
 from actum.testing.clock import ManualClock
 from actum.testing.logs import STREAMS, fill, rebuild
-from actum.testing.postgres import database, server_is_there
 from actum.testing.tampering import Tampered
 
 KEYS = (KEY.verifier(),)
@@ -328,12 +329,16 @@ def test_stream_ends_and_time_stamps_are_checked_in_stretches_too(tmp_path: Path
     store.close()
 
 
-@pytest.mark.skipif(bool(server_is_there()), reason=server_is_there())
-def test_postgresql_is_read_by_several_processes(workers: Workers) -> None:
+@pytest.mark.parametrize(
+    ("server", "unguard"),
+    [(mysql, "DROP TRIGGER events_no_update"), (postgres, "ALTER TABLE events DISABLE TRIGGER USER")],
+    ids=["mysql", "postgresql"],
+)
+def test_a_server_is_read_by_several_processes(workers: Workers, server: ModuleType, unguard: str) -> None:
     """Its log is proved in stretches, and a changed one named as ever."""
-    from actum.testing.postgres import ask
-
-    with database() as url:
+    if problem := server.server_is_there():
+        pytest.skip(problem)
+    with server.database() as url:
         store = open_store(url)
         fill(store)
         raw: list[int] = []
@@ -343,7 +348,7 @@ def test_postgresql_is_read_by_several_processes(workers: Workers) -> None:
         assert (good.verdict, good.events) == ("verified", 30)
         assert raw == [30 // workers.stretch * workers.stretch - 1]
 
-        ask(url, "ALTER TABLE events DISABLE TRIGGER USER", "UPDATE events SET type = 'step.failed' WHERE version = 4")
+        server.ask(url, unguard, "UPDATE events SET type = 'step.failed' WHERE version = 4")
         alone, together = (check_store(store, keys=KEYS, rebuild=rebuild, workers=w) for w in (None, workers))
         assert together == alone
         assert together.first_bad is not None

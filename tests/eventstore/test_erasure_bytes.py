@@ -21,12 +21,17 @@ from actum.eventstore.blobs_s3 import BucketBlobs
 from actum.eventstore.check import check_store
 from actum.eventstore.custodian import set_retention
 from actum.eventstore.erasing import erase_subject, finish
+from actum.eventstore.mysql_connection import close, do
 from actum.eventstore.protection import Vault
 from actum.eventstore.retaining import run_retention
 from actum.eventstore.retention import Policy
+from actum.eventstore.schema import tables_for
 from actum.eventstore.sqlite import SQLiteStore
 from actum.testing.builders import event
 from actum.testing.clock import NOON_US
+from actum.testing.mysql import ask as ask_mysql
+from actum.testing.mysql import session
+from actum.testing.mysql_server import MySQLServer
 from tests.eventstore.aws import endpoint_of
 
 OFFICER = Actor("person", "p-dpo")
@@ -160,12 +165,16 @@ def test_a_reader_in_the_way_is_said_and_finished_later(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ring", [True, False], ids=["key ring", "plain"])
 def test_postgresql(tmp_path: Path, postgres: str, ring: bool) -> None:
     """The same of the files of every table and index of the database."""
-    store = open_store(postgres, keys=f"file:{tmp_path}/ring" if ring else "")
+    leaves_no_bytes(postgres, f"file:{tmp_path}/ring" if ring else "", relations(postgres))
+
+
+def leaves_no_bytes(url: str, keys: str, search: Search) -> None:
+    """Fills a store, looks for a subject and its payloads, erases it, and looks again."""
+    store = open_store(url, keys=keys)
     fill(store)
-    search = relations(postgres)
     subject, other = SUBJECTS[:2]
     assert search(subject.encode()) > 0
-    assert (search(mark(subject)) > 0) != ring
+    assert (search(mark(subject)) > 0) != bool(keys)
 
     erase(store, subject)
 
@@ -191,6 +200,30 @@ def relations(url: str) -> Search:
             "AND pg_relation_filepath(c.oid) IS NOT NULL AND pg_relation_size(c.oid) > 0",
         )
         return sum(bytes(data).count(wanted) for (data,) in rows if data is not None)
+
+    return search
+
+
+@pytest.mark.parametrize("ring", [True, False], ids=["key ring", "plain"])
+def test_mysql(tmp_path: Path, mysql_server: MySQLServer, ring: bool) -> None:
+    """The same of the files of every table. (What the server keeps for all of them together is out of reach.)"""
+    name = f"log_{ring}"
+    ask_mysql(mysql_server.url(), f"CREATE DATABASE {name}")
+    url = mysql_server.url(name)
+    leaves_no_bytes(url, f"file:{tmp_path}/ring" if ring else "", tables(url, mysql_server.files(name)))
+
+
+def tables(url: str, folder: Path) -> Search:
+    """How often some bytes stand in the files of a MySQL database, with all that was written to it in them."""
+
+    def search(wanted: bytes) -> int:
+        names = ", ".join(table.name for table in tables_for("mysql"))
+        con = session(url)
+        try:
+            do(con, f"FLUSH TABLES {names} FOR EXPORT")
+            return files(folder)(wanted)
+        finally:
+            close(con)
 
     return search
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
 
 from actum.errors import BadInput, StoreRefused, TargetUnavailable
+from actum.events import Actor
+from actum.events.merkle import Frontier
 from actum.eventstore import ANY, Append, Appended, open_store
 from actum.eventstore.check import check_store
+from actum.eventstore.erasing import erase_subject, finish
+from actum.eventstore.group import Group, Salts
 from actum.eventstore.mysql import MySQLStore
 from actum.eventstore.mysql_connection import close, do
 from actum.eventstore.mysql_roles import grant_use, grants_for
+from actum.eventstore.mysql_write import write_group
 from actum.settings import Settings
 from actum.testing.builders import STREAM, approval_row, batch, event, event_id, execution_row
+from actum.testing.clock import NOON_US
 from actum.testing.mysql import SERVER, ask, session
 from actum.wiring import relay_ledger
 
@@ -78,6 +85,28 @@ def test_tenants_append_without_waiting_for_each_other(store: MySQLStore, mysql:
     assert store.append(batch("a")) == Appended(0, 0, {STREAM: 1})
     assert check_store(other).verdict == "verified"
     other.close()
+
+
+def test_a_key_cannot_be_destroyed_under_an_append_that_writes_under_it(mysql: str) -> None:
+    """Destroying waits for the append's end, and so takes its payload too."""
+    store = MySQLStore(mysql + "?busy_timeout=1")
+    key = store.key_for("ada")
+    (filed,), _ = store._protection.file([Append(STREAM, 0, [replace(event("a", payload=b"1"), key=key)])])
+    group = Group("default", 0, None, 0, "2026-11-21T00:00:00.000000Z", lambda _: None, Salts())
+    group.plan([filed], lambda _: None)
+    con = session(mysql)
+    do(con, "START TRANSACTION")
+    write_group(con, group, Frontier())
+
+    with pytest.raises(StoreRefused, match="Lock wait timeout"):
+        store.destroy_key(key)
+    assert store.keys_of("ada") == [key]
+    do(con, "COMMIT")
+    close(con)
+
+    assert store.destroy_key(key) == 1
+    assert [raw.payload for raw in store.read_raw()] == [None]
+    store.close()
 
 
 # -- names, texts, values ----------------------------------------------------------------------------------------------
@@ -211,17 +240,15 @@ def test_what_is_recorded_cannot_be_changed(store: MySQLStore, mysql: str) -> No
 
 def change(mysql: str, statement: str) -> None:
     """As somebody with every privilege could: without the triggers."""
-    for verb in ("update", "delete"):
-        ask(mysql, f"DROP TRIGGER events_no_{verb}")
+    guards = [row[:4] for row in ask(mysql, "SHOW TRIGGERS LIKE 'events'")]
+    assert len(guards) == 2
+    for name, *_ in guards:
+        ask(mysql, f"DROP TRIGGER {name}")
     try:
         ask(mysql, statement)
     finally:
-        for verb in ("update", "delete"):
-            ask(
-                mysql,
-                f"CREATE TRIGGER events_no_{verb} BEFORE {verb.upper()} ON events FOR EACH ROW SIGNAL SQLSTATE '45000' "
-                f"SET MESSAGE_TEXT = 'events are never changed: {verb.upper()} refused'",
-            )
+        for name, verb, table, act in guards:
+            ask(mysql, f"CREATE TRIGGER {name} BEFORE {verb} ON {table} FOR EACH ROW {act}")
 
 
 @pytest.mark.parametrize(
@@ -286,9 +313,45 @@ def test_a_granted_user_appends_and_cannot_change_the_record(mysql: str, applica
         "DROP TRIGGER events_no_delete",
         "CREATE TABLE mine (x int)",
         "UPDATE alembic_version SET version_num = '1'",
+        "INSERT INTO floors VALUES (0, 1, '')",
+        "DELETE FROM departed",
     ):
         with pytest.raises(Exception, match="denied"):
             ask(application, statement)
+
+
+def test_a_granted_user_s_erasure_is_finished_by_the_owner(mysql: str, application: str) -> None:
+    """It may remove what is erased, and not write the tables anew: that is said, and `finish` does it as the owner."""
+    grant_use(mysql, f"{urlsplit(application).username}@%")
+    store = MySQLStore(application)
+    key = store.key_for("ada")
+    store.append([Append(STREAM, 0, [replace(event("a", payload=b"1"), key=key)])])
+    by = Actor("person", "p-dpo")
+
+    with pytest.raises(StoreRefused, match=r"ALTER command denied.*`actum erase --finish` as their owner"):
+        erase_subject(store, "ada", basis="request", reason="asked", by=by, clock=lambda: NOON_US)
+
+    assert [e.payload for e in store.read_stream(STREAM)] == [None]
+    assert store.keys_of("ada") == []
+    store.close()
+    owner = MySQLStore(mysql)
+    finish(owner)
+    assert check_store(owner).verdict == "verified"
+    owner.close()
+
+
+def test_who_moves_the_floor_waits_for_another_and_appends_for_neither(mysql: str) -> None:
+    """Of two who archive at once, the second is refused when its patience ends; the log goes on meanwhile."""
+    ours, theirs = MySQLStore(mysql), MySQLStore(f"{mysql}?busy_timeout=1")
+    ours.append(batch("a"))
+    with ours._moving():
+        with pytest.raises(StoreRefused, match=r"another process holds the log \(waited 1 s\); nothing was written"):
+            theirs.drop(0, ours.tree(), [], keep="system/default")
+        assert theirs.append(batch("b", stream="s/another")).last_position == 1
+    assert ours.floor().size == 0
+    assert check_store(ours).verdict == "verified"
+    theirs.close()
+    ours.close()
 
 
 def test_a_user_who_may_only_read_is_told_so(mysql: str, application: str) -> None:

@@ -26,22 +26,23 @@ def url(tmp_path: Path) -> str:
 def shape(url: str) -> dict[str, Any]:
     """Everything that SQLAlchemy can tell of a database's tables, ours only."""
     engine = create_engine(url, poolclass=NullPool)
-    looked = inspect(engine)
-    tables = {
-        name: {
-            "columns": [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in looked.get_columns(name)],
-            "key": looked.get_pk_constraint(name)["constrained_columns"],
-            "unique": sorted((u["name"] or "", u["column_names"]) for u in looked.get_unique_constraints(name)),
-            "indexes": sorted((i["name"], i["column_names"], i["unique"]) for i in looked.get_indexes(name)),
-            "foreign": sorted(
-                (f["constrained_columns"], f["referred_table"], f["referred_columns"])
-                for f in looked.get_foreign_keys(name)
-            ),
-            "checks": sorted((c["name"], c["sqltext"]) for c in looked.get_check_constraints(name)),
+    with engine.connect() as con:  # one for all it asks
+        looked = inspect(con)
+        tables = {
+            name: {
+                "columns": [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in looked.get_columns(name)],
+                "key": looked.get_pk_constraint(name)["constrained_columns"],
+                "unique": sorted((u["name"] or "", u["column_names"]) for u in looked.get_unique_constraints(name)),
+                "indexes": sorted((i["name"], i["column_names"], i["unique"]) for i in looked.get_indexes(name)),
+                "foreign": sorted(
+                    (f["constrained_columns"], f["referred_table"], f["referred_columns"])
+                    for f in looked.get_foreign_keys(name)
+                ),
+                "checks": sorted((c["name"], c["sqltext"]) for c in looked.get_check_constraints(name)),
+            }
+            for name in looked.get_table_names()
+            if name != "alembic_version"
         }
-        for name in looked.get_table_names()
-        if name != "alembic_version"
-    }
     engine.dispose()
     return tables
 

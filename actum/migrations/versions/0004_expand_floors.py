@@ -40,6 +40,8 @@ def upgrade() -> None:
         _guard_sqlite()
     elif dialect == "postgresql":
         _guard_postgresql()
+    elif dialect in ("mysql", "mariadb"):
+        _guard_mysql()
 
 
 def _guard_sqlite() -> None:
@@ -48,6 +50,15 @@ def _guard_sqlite() -> None:
         "CREATE TRIGGER events_no_delete BEFORE DELETE ON events WHEN OLD.seq >= (OLD.tenant << 40) + "
         "coalesce((SELECT position FROM floors WHERE tenant = OLD.tenant), 0) "
         "BEGIN SELECT RAISE(ABORT, 'events are never changed: DELETE refused'); END"
+    )
+
+
+def _guard_mysql() -> None:
+    op.execute("DROP TRIGGER events_no_delete")
+    op.execute(
+        "CREATE TRIGGER events_no_delete BEFORE DELETE ON events FOR EACH ROW "
+        "IF OLD.seq >= (OLD.tenant << 40) + coalesce((SELECT position FROM floors WHERE tenant = OLD.tenant), 0) "
+        "THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'events are never changed: DELETE refused'; END IF"
     )
 
 
