@@ -172,8 +172,10 @@ def _revision(con: duckdb.DuckDBPyConnection) -> str | None:
         return BLANK
     if "alembic_version" not in tables or "events" not in tables:
         return None
-    row = con.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row is not None else None
+    # All rows, though there is one: a result that is not read to its end keeps its transaction open, and while an old
+    # transaction is open no checkpoint is made.
+    rows = con.execute("SELECT version_num FROM alembic_version").fetchall()
+    return str(rows[0][0]) if rows else None
 
 
 def _upgrade(path: Path) -> tuple[str | None, str]:

@@ -40,7 +40,12 @@ class DuckDBReader(TableReader):
         while left is None or left > 0:
             to = min(at + most, end - 1)
             try:
-                rows = self._ask(f"{select}WHERE e.seq > ? AND e.seq <= ? {condition}ORDER BY e.seq", (at, to, *values))
+                rows = self._page(
+                    f"{select}WHERE e.seq > ? AND e.seq <= ? {condition}ORDER BY e.seq",
+                    (at, to, *values),
+                    at,
+                    every=not condition,
+                )
                 if not rows:  # nothing in the window: look where the next one is, if anywhere
                     (first,) = self._ask(
                         f"SELECT min(e.seq) FROM events e WHERE e.seq > ? AND e.seq < ? {condition}", (at, end, *values)

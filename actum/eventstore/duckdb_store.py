@@ -11,23 +11,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import duckdb
 
-from actum.errors import StoreDamaged, StoreRefused, StoreUnavailable
+from actum.errors import BadInput, StoreDamaged, StoreRefused, StoreUnavailable
 from actum.events import id_bytes, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.duckdb_open import parse_url, refusal
 from actum.eventstore.duckdb_read import DuckDBReader
-from actum.eventstore.duckdb_write import Outdated, Pen
+from actum.eventstore.duckdb_write import DuckDBTables, Outdated, Pen
 from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.group import Group, Head, Salts, frontier_of
 from actum.eventstore.protection import Protection, Vault, is_plain
 from actum.eventstore.protocol import Appended, Batch
 from actum.eventstore.subjects import KeyRows
+from actum.eventstore.table_floor import TableFloor, Tables
 from actum.eventstore.table_read import EVENTS
 from actum.eventstore.writer import Answer, GroupWriter, together_or_apart
 
@@ -40,7 +41,7 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-class DuckDBStore(DuckDBReader):
+class DuckDBStore(DuckDBReader, TableFloor):
     """One tenant's log in one DuckDB file, which is made when it is not there.
 
     URL: `duckdb:///relative.duckdb` or `duckdb:////absolute.duckdb`, with `?mode=ro` (never written; then several
@@ -88,13 +89,28 @@ class DuckDBStore(DuckDBReader):
             self._protection.append_soon(batch, done, self._writer.append_soon)
 
     def add_checkpoint(self, size: int, note: str) -> None:
+        with self._aside() as con:
+            con.execute("INSERT OR IGNORE INTO checkpoints VALUES (?,?,?)", (self._tenant_no, size, note))
+
+    @contextmanager
+    def _moving(self) -> Iterator[Tables]:
+        with self._aside() as con:
+            # As every append does: of two who write at once one stops here.
+            con.execute("UPDATE tree_state SET size = size WHERE tenant = ?", (self._tenant_no,))
+            yield DuckDBTables(con)
+
+    @contextmanager
+    def _aside(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction on a connection of its own, beside the writer's thread; all of it is done, or nothing."""
         if self._closed:
             raise StoreRefused(self.url, "the store is closed; nothing was written")
         if self._read_only:
             raise StoreRefused(self.url, "is opened read-only; nothing was written")
         try:
             with self._file.cursor() as con:
-                con.execute("INSERT OR IGNORE INTO checkpoints VALUES (?,?,?)", (self._tenant_no, size, note))
+                con.execute("BEGIN")
+                yield con
+                con.execute("COMMIT")
         except duckdb.Error as exc:
             raise refusal(self.url, exc, "nothing was written") from exc
         self._flush_name()
@@ -110,7 +126,15 @@ class DuckDBStore(DuckDBReader):
         self._file.close()
 
     def _open_rows(self) -> KeyRows:
-        raise NotImplementedError
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        try:
+            from actum.eventstore.duckdb_rows import DuckDBRows  # with SQLAlchemy, only when payloads are kept apart
+        except ModuleNotFoundError as exc:
+            if exc.name != "duckdb_engine":
+                raise
+            raise BadInput("payloads kept apart in DuckDB need duckdb-engine: pip install 'actum[duckdb]'") from None
+        return DuckDBRows(self.url, self._tenant_no, self._file.cursor, read_only=self._read_only)
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
 
@@ -212,8 +236,8 @@ class DuckDBStore(DuckDBReader):
 
     def _refresh(self, con: duckdb.DuckDBPyConnection) -> None:
         """Trust memory only while the tree in the file has the size that this handle has left it at."""
-        row = con.execute("SELECT size, frontier FROM tree_state WHERE tenant = ?", (self._tenant_no,)).fetchone()
-        size, kept = row or (0, b"")
+        rows = con.execute("SELECT size, frontier FROM tree_state WHERE tenant = ?", (self._tenant_no,)).fetchall()
+        size, kept = rows[0] if rows else (0, b"")
         if self._current and size == self._size:
             return
         self._heads.clear()
@@ -240,16 +264,14 @@ class DuckDBStore(DuckDBReader):
         """This tenant's number in this file; given when the tenant is first seen."""
         con = self._connection
         find = "SELECT no FROM tenants WHERE name = ?"
-        row = con.execute(find, (self.tenant,)).fetchone()
-        if row is not None:
-            return int(row[0])
+        if rows := con.execute(find, (self.tenant,)).fetchall():
+            return int(rows[0][0])
         if self._read_only:
             raise StoreRefused(self.url, f"has no tenant {self.tenant!r} and is opened read-only")
         con.execute("BEGIN")
         try:
             con.execute("INSERT INTO tenants SELECT coalesce(max(no), -1) + 1, ? FROM tenants", (self.tenant,))
-            row = con.execute(find, (self.tenant,)).fetchone()
-            no = -1 if row is None else int(row[0])
+            no = int(con.execute(find, (self.tenant,)).fetchall()[0][0])
             con.execute("INSERT INTO tree_state VALUES (?, 0, ?)", (no, Frontier().to_bytes()))
             con.execute("COMMIT")
         except BaseException:

@@ -6,11 +6,11 @@ A refused batch leaves no trace in it. How it is written is each backend's own: 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from actum.errors import StoreDamaged, VersionConflict
-from actum.events import PAYLOAD_LIMIT_BYTES, seal
+from actum.events import PAYLOAD_LIMIT_BYTES, id_bytes, seal
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import check_batch, check_expected
 from actum.eventstore.protection import BoxedEvent
@@ -62,7 +62,7 @@ class Group:
         self.events: list[Any] = []
         self.payloads: list[Any] = []
         self.boxes: list[tuple[int, Box]] = []
-        """What is kept apart, with the number of its event. What is under a destroyed key must not be written."""
+        """What is kept apart, with the number of its event; written as `box_rows`."""
         self.views: dict[tuple[str, tuple[str, ...]], Mapping[str, Any] | None] = {}
         self._ids: set[bytes] = set()
 
@@ -138,6 +138,18 @@ class Group:
             raise
         except Exception as exc:  # noqa: BLE001 - it is the answer
             return exc
+
+    def box_rows(self, live: Callable[[Collection[bytes]], Collection[bytes]]) -> list[tuple[Any, ...]]:
+        """Rows of `protected`: all but those under a key that somebody has destroyed. `live` says which keys live."""
+        rows: list[tuple[Any, ...]] = []
+        if self.boxes:
+            keys = {id_bytes(box.key) for _, box in self.boxes if box.key is not None}
+            kept = set(live(keys)) if keys else set()
+            for seq, (part, name, form, data, place) in self.boxes:
+                key = None if name is None else id_bytes(name)
+                if key is None or key in kept:
+                    rows.append((seq, part, self.tenant_no, key, form, data, place))
+        return rows
 
 
 class Salts:

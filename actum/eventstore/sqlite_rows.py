@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
 from actum.errors import StoreRefused
-from actum.eventstore.subjects import Which
 from actum.eventstore.subjects_sql import SqlRows
 
 __all__ = ["SQLiteRows"]
@@ -34,17 +33,8 @@ class SQLiteRows(SqlRows):
     """`connect` gives a connection to the file that commits each statement by itself."""
 
     def __init__(self, url: str, tenant_no: int, connect: Callable[[], sqlite3.Connection], *, read_only: bool) -> None:
-        super().__init__(url, tenant_no, self._open)
+        super().__init__(url, tenant_no, self._open, read_only=read_only)
         self._connect = connect
-        self._read_only = read_only
-
-    def destroy(self, key: str, at: str) -> bool:
-        self._check_writable()
-        return super().destroy(key, at)
-
-    def remove(self, which: Which) -> int:
-        self._check_writable()
-        return super().remove(which)
 
     def scrub(self, *, thorough: bool) -> None:
         self._check_writable()
@@ -71,10 +61,6 @@ class SQLiteRows(SqlRows):
             f"what was erased is removed, but the files could not be written anew ({problem}), and may still hold its "
             "bytes; run `actum erase --finish`",
         )
-
-    def _check_writable(self) -> None:
-        if self._read_only:
-            raise StoreRefused(self._url, "is opened read-only; nothing was destroyed")
 
     def _open(self) -> Engine:
         def connect() -> sqlite3.Connection:

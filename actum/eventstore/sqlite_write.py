@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from actum.events import id_bytes
 from actum.events.merkle import Frontier
 from actum.eventstore.group import Group
 from actum.eventstore.table_floor import KeyTaken
@@ -27,6 +26,7 @@ def _insert(table: str, columns: Sequence[str], rows: int, verb: str = "INSERT")
 
 _INSERT_EVENTS = {n: _insert("events", _EVENT_COLUMNS, n) for n in _CHUNKS}
 _INSERT_PAYLOADS = {n: _insert("payloads", _PAYLOAD_COLUMNS, n) for n in _CHUNKS}
+_INSERT_BOX = _insert("protected", ("seq", "part", "tenant", "key", "form", "data", "place"), 1)
 _UPSERT_VIEW = {
     name: {n: _insert(name, ("tenant", *view.key, *view.columns), n, "INSERT OR REPLACE") for n in _CHUNKS}
     for name, view in VIEWS.items()
@@ -75,8 +75,7 @@ def write_group(con: sqlite3.Connection, group: Group, frontier: Frontier) -> Fr
         )
     _insert_rows(con, _INSERT_EVENTS, group.events, len(_EVENT_COLUMNS))
     _insert_rows(con, _INSERT_PAYLOADS, group.payloads, len(_PAYLOAD_COLUMNS))
-    if group.boxes:
-        _write_boxes(con, group)
+    con.executemany(_INSERT_BOX, group.box_rows(lambda keys: _live(con, group.tenant_no, keys)))
     _write_views(con, group)
     grown = frontier.copy()
     grown.extend(group.leaves)
@@ -87,18 +86,9 @@ def write_group(con: sqlite3.Connection, group: Group, frontier: Frontier) -> Fr
     return grown
 
 
-def _write_boxes(con: sqlite3.Connection, group: Group) -> None:
-    """All but those under a key that somebody has destroyed."""
-    keys = {None if box.key is None else id_bytes(box.key) for _, box in group.boxes}
+def _live(con: sqlite3.Connection, tenant_no: int, keys: Collection[bytes]) -> list[bytes]:
     live = "SELECT 1 FROM subjects WHERE tenant = ? AND key = ? AND destroyed_at IS NULL"
-    kept = {key for key in keys if key is None or con.execute(live, (group.tenant_no, key)).fetchone()}
-    for seq, (part, name, form, data, place) in group.boxes:
-        key = None if name is None else id_bytes(name)
-        if key in kept:
-            con.execute(
-                "INSERT INTO protected (seq, part, tenant, key, form, data, place) VALUES (?,?,?,?,?,?,?)",
-                (seq, part, group.tenant_no, key, form, data, place),
-            )
+    return [key for key in keys if con.execute(live, (tenant_no, key)).fetchone()]
 
 
 def _write_views(con: sqlite3.Connection, group: Group) -> None:

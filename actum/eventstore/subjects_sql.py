@@ -34,11 +34,20 @@ _ROW = (
 class SqlRows:
     """One tenant's. `open_engine` is called when it is first needed; `in_log` says that `log` has the positions."""
 
-    def __init__(self, url: str, tenant_no: int, open_engine: Callable[[], Engine], *, in_log: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        tenant_no: int,
+        open_engine: Callable[[], Engine],
+        *,
+        in_log: bool = False,
+        read_only: bool = False,
+    ) -> None:
         self._url = url
         self._tenant_no = tenant_no
         self._open_engine = open_engine
         self._in_log = in_log
+        self._read_only = read_only
         self._plain_removed = False
         """Whether something that lay plain was removed and the files not written anew since."""
 
@@ -142,6 +151,11 @@ class SqlRows:
 
     def scrub(self, *, thorough: bool) -> None:
         """A backend whose files keep what was removed from them does more."""
+        self._check_writable()
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise StoreRefused(self._url, "is opened read-only; nothing was written")
 
     def _in_the_way(self, problem: str) -> StoreRefused:
         return StoreRefused(
@@ -172,6 +186,8 @@ class SqlRows:
 
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
+        if writes:
+            self._check_writable()
         try:
             with self._engine.execution_options(actum_writes=writes).begin() as con:
                 yield con

@@ -127,6 +127,54 @@ def _wrapped(store: EventStore, subject: str) -> bytes:
     return bytes(row.wrapped)
 
 
+@pytest.mark.parametrize("ring", [True, False], ids=["key ring", "plain"])
+def test_duckdb(tmp_path: Path, ring: bool) -> None:
+    """Payloads, names and wrapped keys leave the file and its log, one subject at a time, while others are appended."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    store = open_store(f"duckdb:///{folder}/log.duckdb", keys=f"file:{tmp_path}/ring" if ring else "")
+    chance = random.Random(7)
+    marks = {subject: chance.randbytes(12) for subject in SUBJECTS}  # no words: they would be stored compressed
+    keys = {subject: store.key_for(subject) for subject in SUBJECTS}
+    wrapped = {subject: _wrapped(store, subject) if ring else b"" for subject in SUBJECTS}
+    search, order, n = files(folder), chance.sample(SUBJECTS, 5), 0
+    for number, subject in enumerate(order):
+        for _ in range(40):
+            whose = chance.choice(order[number:])
+            data = marks[whose] + chance.randbytes(chance.choice((1, 20, 2_000, 20_000))) + marks[whose]
+            store.append([Append("s/1", ANY, [replace(event(n, payload=data), key=keys[whose])])])
+            n += 1
+        assert search(subject.encode()) > 0
+        assert search(wrapped[subject]) > 0
+        assert (search(marks[subject]) > 0) != ring
+
+        erase(store, subject)
+
+        for gone in order[: number + 1]:
+            assert search(gone.encode()) == 0, f"{gone}, after erasing {subject}"
+            assert search(marks[gone]) == 0, f"payloads of {gone}, after erasing {subject}"
+            assert not ring or search(wrapped[gone]) == 0, f"the key of {gone}, after erasing {subject}"
+    assert check_store(store).verdict == "verified"
+    store.close()
+
+
+def test_duckdb_says_that_somebody_still_sees_the_rows(tmp_path: Path) -> None:
+    """An older transaction keeps what was removed in the file: that is an error, and `finish` ends it."""
+    store = open_store(f"duckdb:///{tmp_path}/log.duckdb")
+    fill(store)
+    reader = store._file.cursor()  # type: ignore[attr-defined]  # no other process can read the file
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM protected").fetchall()
+
+    with pytest.raises(StoreRefused, match="erase --finish"):
+        erase(store, SUBJECTS[0])
+
+    reader.execute("COMMIT")
+    reader.close()
+    finish(store)
+    store.close()
+
+
 def test_retention_leaves_no_bytes_either(tmp_path: Path, log: EventStore) -> None:
     """What is past its time leaves the file as what is erased does; what is not stays."""
     fill(log)
