@@ -58,6 +58,7 @@ class Floor:
         if self.size:
             recorded = [event for event in seals.recorded if not _below(event.facts.get("size"), self.size)]
             self.passed_over += len(seals.recorded) - len(recorded) + len(seals.manifests)
+            self.passed_over += sum(_below(event.facts.get("size"), self.size) for event in seals.restored)
             seals.recorded, seals.manifests = recorded, []
         return seals
 
@@ -83,7 +84,9 @@ class Floor:
         """What is in the archive."""
         if not self.size:
             return None
-        more = f", nor were {self.passed_over} records of checkpoints and stream ends from there held against them"
+        more = (
+            f", nor were {self.passed_over} records of checkpoints, stream ends and epochs from there held against them"
+        )
         return Check(
             "archive",
             None,
