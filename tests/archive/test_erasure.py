@@ -15,8 +15,9 @@ from actum.archive.places import ArchivePlace, Folder
 from actum.engine.views import rebuild
 from actum.errors import ErasureRefused, EventsArchived, StoreRefused
 from actum.events import Actor
-from actum.eventstore import ANY, Append, EventStore, open_store
+from actum.eventstore import ANY, Append, EventStore, MemoryCursors, Subscription, open_store
 from actum.eventstore.check import check_store
+from actum.eventstore.consumer import AtLeastOnce
 from actum.eventstore.custodian import place_hold, set_retention
 from actum.eventstore.erasing import erase_subject, finish
 from actum.eventstore.floor import HotStore
@@ -309,3 +310,19 @@ def test_a_store_made_again_says_what_was_erased_and_what_was_never_archived(hot
 
     assert detail(again).endswith("; 5 were erased, as the log says")
     assert "5 payloads never left the lost store" in detail(again, "restored")
+
+
+# -- who reads the log from its beginning ----------------------------------------------------------------------------
+
+
+def test_a_new_subscriber_begins_in_the_archive_or_is_told_where_it_is(log: HotStore, folder: Folder) -> None:
+    """Without the archive nothing is delivered and nothing is skipped; with it every event comes once, in order."""
+    whole = leave(log, folder)
+    seen: list[int] = []
+    consumer = AtLeastOnce(MemoryCursors(), "mail", lambda events: seen.extend(e.position for e in events))
+
+    with pytest.raises(EventsArchived, match="Set ACTUM_ARCHIVE"):
+        Subscription(log, "mail", consumer).catch_up()
+    assert seen == []
+    Subscription(whole, "mail", consumer).catch_up()
+    assert seen == list(range(whole.head()))
