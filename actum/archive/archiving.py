@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from actum.events import Actor, NewEvent, RecordedEvent, foreign_id, leaf_hash, 
 from actum.events.checkpoint import Checkpoint, VerifierKey
 from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, inclusion_proof, root_of
+from actum.events.rotation import Trust, follow
 from actum.eventstore import ANY, Append, EventStore, RawEvent
-from actum.eventstore.sealing import origin_of, system_stream
+from actum.eventstore.sealing import origin_of, rotations_in, system_stream
 
-__all__ = ["archive_log", "newest_signed", "segments_of", "system_events"]
+__all__ = ["archive_log", "newest_signed", "segments_of", "system_events", "trust_in"]
 
 Progress = Callable[[int, int], None]
 """Hears how many events are done, of how many."""
@@ -62,6 +63,7 @@ def archive_log(
     if found is None or whole <= len(there):
         _record(store, place, there, clock)
         return []
+    trust = trust_in(system_events(store), store.tenant, keys)
     signed, note = found
     blocks = [segment.root for segment in there]
     start = len(there) * segment_events
@@ -79,7 +81,7 @@ def archive_log(
             first = index * segment_events
             proof = inclusion_proof(blocks, index, len(blocks))
             segment = Segment(store.tenant, first, segment_events, blocks[index], proof, note)
-            _put(store, place, keys, segment, Path(here))
+            _put(store, place, trust, segment, Path(here))
             new.append(segment)
             progress(first + segment_events, whole * segment_events)
     _record(store, place, [*there, *new], clock)
@@ -111,13 +113,19 @@ def system_events(store: EventStore) -> list[RecordedEvent]:
     return store.read_stream(system_stream(store.tenant))
 
 
+def trust_in(own: Iterable[RecordedEvent], tenant: str, keys: Sequence[VerifierKey]) -> Trust:
+    """Which keys count for which sizes, when these are trusted and these events are the log's own."""
+    return follow(keys, rotations_in(own, origin_of(tenant)))[0]
+
+
 def newest_signed(store: EventStore, keys: Sequence[VerifierKey]) -> tuple[Checkpoint, str] | None:
-    """The newest checkpoint that a trusted key has signed."""
+    """The newest checkpoint that a trusted key has signed, or one to which rotations in the log lead from it."""
     if not keys:
         raise CheckpointRefused(store.url, "no key was given, so no checkpoint can be trusted; nothing was archived")
-    for _, note in reversed(store.checkpoints()):
+    trust = trust_in(system_events(store), store.tenant, keys)
+    for size, note in reversed(store.checkpoints()):
         try:
-            return verify_of(origin_of(store.tenant), note, keys), note
+            return verify_of(origin_of(store.tenant), note, trust.keys_at(size)), note
         except CheckpointRefused:
             continue
     return None
@@ -147,7 +155,7 @@ def _roots(store: EventStore, start: int, end: int, count: int, progress: Progre
         yield frontier.root()
 
 
-def _put(store: EventStore, place: ArchivePlace, keys: Sequence[VerifierKey], segment: Segment, here: Path) -> None:
+def _put(store: EventStore, place: ArchivePlace, trust: Trust, segment: Segment, here: Path) -> None:
     def events() -> Iterator[RawEvent]:
         return store.read_raw(segment.first - 1, segment.count)
 
@@ -162,11 +170,16 @@ def _put(store: EventStore, place: ArchivePlace, keys: Sequence[VerifierKey], se
     write_segment(headers, segment, hashed())
     write_payloads(payloads, events())
     put_tiles(place, store.tenant, segment.first, leaves)
-    place.put(segment.payloads_name, payloads)  # first: a segment that is there is whole
+    try:
+        place.put(segment.payloads_name, payloads)  # first: a segment that is there is whole
+    except ArchiveDamaged:
+        if segment.name in place.names():
+            raise
+        place.replace(segment.payloads_name, payloads)  # left by a run that was killed; some were erased since
     place.put(segment.name, headers)
     headers.unlink()
     payloads.unlink()
-    check_segment(place.fetch(segment.name), keys, place.fetch(segment.payloads_name))
+    check_segment(place.fetch(segment.name), trust, place.fetch(segment.payloads_name))
 
 
 def _record(store: EventStore, place: ArchivePlace, segments: Sequence[Segment], clock: Callable[[], int]) -> None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
 
-from actum.archive.archiving import segments_of
+from actum.archive.archiving import segments_of, system_events, trust_in
 from actum.archive.places import ArchivePlace
+from actum.archive.reading import ArchivedEvents
 from actum.archive.segment import Segment, check_segment
 from actum.archive.tiles import check_tiles
 from actum.errors import ArchiveDamaged, CheckpointRefused
 from actum.events.checkpoint import VerifierKey
+from actum.events.rotation import Trust
 from actum.eventstore import EventStore
 from actum.eventstore.check_workers import Workers
 from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification
@@ -50,12 +52,14 @@ def check_archive(
         segments = []
         gaps.at(exc.position, None, None, exc.problem)
     total = sum(segment.count for segment in segments)
+    own = ArchivedEvents(place, tenant).own(segments) if store is None else system_events(store)
+    trust = trust_in(own, tenant, keys)
     names = set(place.names())
     missing = 0
     tasks = (
         (
             place.fetch(segment.name),
-            tuple(keys),
+            trust,
             place.fetch(segment.payloads_name) if segment.payloads_name in names else None,
         )
         for segment in segments
@@ -81,7 +85,7 @@ def check_archive(
             "every payload that is there gives the digest in its header"
             + (f"; {missing:,} that are not personal are not here" if missing else "")
         ),
-        signatures.check("every checkpoint is signed by a key that was given")
+        signatures.check("every checkpoint is signed by a key that was given, or that one of these handed over to")
         if keys
         else Check("signatures", None, "not checked: no key was given"),
         check_tiles(place, tenant, segments),
@@ -101,12 +105,10 @@ def check_archive(
     )
 
 
-def _outcome(
-    path: Path, keys: Sequence[VerifierKey], payloads: Path | None
-) -> int | ArchiveDamaged | CheckpointRefused:
+def _outcome(path: Path, trust: Trust, payloads: Path | None) -> int | ArchiveDamaged | CheckpointRefused:
     """As `check_segment`, with what it raises as an answer."""
     try:
-        return check_segment(path, keys, payloads)
+        return check_segment(path, trust, payloads)
     except (ArchiveDamaged, CheckpointRefused) as exc:
         return exc
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 
-from actum.archive.archiving import newest_signed, system_events
+from actum.archive.archiving import newest_signed, system_events, trust_in
 from actum.archive.places import ArchivePlace
 from actum.archive.reading import ArchivedEvents, events_in
 from actum.archive.segment import Segment, check_segment, read_segment
@@ -20,6 +20,7 @@ from actum.errors import ArchiveDamaged, IdempotencyConflict, StoreDamaged
 from actum.events import Actor, NewEvent, RecordedEvent, foreign_id, leaf_hash, to_text
 from actum.events.checkpoint import VerifierKey
 from actum.events.merkle import Frontier
+from actum.events.rotation import Trust
 from actum.eventstore import ANY, Append, EventStore, TreeState
 from actum.eventstore.floor import HotStore
 from actum.eventstore.sealing import system_stream
@@ -60,6 +61,7 @@ def drop_archived(
     signed = newest_signed(store, keys)
     size = 0 if signed is None else signed[0].size
     own = system_events(store)
+    trust = trust_in(own, store.tenant, keys)
     archived = {e.facts["first"]: e.facts for e in own if e.type == "segment.archived" and e.position < size}
     dropped = lives(own)
     before = to_text(clock() - round(keep_days * 86_400_000_000))
@@ -69,7 +71,7 @@ def drop_archived(
         end = floor + about["count"]
         if end > head - keep_events or (keep_days and _recorded_at(store, end - 1) > before):
             break
-        segment, path, payloads = _proved(place, keys, floor)
+        segment, path, payloads = _proved(place, trust, floor)
         if (segment.count, segment.root.hex()) != (about["count"], about["root"]):
             raise ArchiveDamaged(place.url, floor, "another segment was archived than the one that is there")
         new, leaving = _same(store, path, ArchivedEvents(place, store.tenant) if payloads else None, segment)
@@ -108,13 +110,13 @@ def _recorded_at(store: EventStore, position: int) -> str:
     return event.recorded_at
 
 
-def _proved(place: ArchivePlace, keys: Sequence[VerifierKey], first: int) -> tuple[Segment, Path, Path | None]:
+def _proved(place: ArchivePlace, trust: Trust, first: int) -> tuple[Segment, Path, Path | None]:
     """The copy as the place has it now, hashed to a root that one of the keys signed."""
     name = f"{first:012d}.parquet"
     path = place.fetch_again(name)
     segment = read_segment(path)
     payloads = place.fetch_again(segment.payloads_name) if segment.payloads_name in place.names() else None
-    check_segment(path, keys, payloads)
+    check_segment(path, trust, payloads)
     if segment.name != name:
         raise ArchiveDamaged(place.url, first, f"{name} holds events from {segment.first} on")
     return segment, path, payloads

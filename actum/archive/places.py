@@ -1,4 +1,4 @@
-"""Where an archive lies: a folder, or a bucket. A file that is there is never written again."""
+"""Where an archive lies: a folder, or a bucket. A file is written once; only erased payloads are taken out of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ __all__ = ["ArchivePlace", "Bucket", "Folder", "open_place"]
 
 
 class ArchivePlace(Protocol):
-    """Files by name, written once."""
+    """Files by name."""
 
     url: str
 
@@ -28,6 +29,9 @@ class ArchivePlace(Protocol):
 
         Raises `ArchiveDamaged` when the name holds other content, and then nothing was written.
         """
+
+    def replace(self, name: str, path: Path) -> None:
+        """Keep a copy of the file under this name, durably, whatever it held: it is always the old or the new one."""
 
     def fetch(self, name: str) -> Path:
         """The file on this machine, for reading only."""
@@ -60,6 +64,19 @@ class Folder:
         return sorted(entry.name for entry in self.path.iterdir() if entry.suffix == ".parquet")
 
     def put(self, name: str, path: Path) -> None:
+        def name_it(copy: str, target: Path) -> None:
+            try:
+                os.link(copy, target)
+            except FileExistsError:
+                if _digest(target) != _digest(path):
+                    raise _other(self.url, name) from None
+
+        self._write(name, path, name_it)
+
+    def replace(self, name: str, path: Path) -> None:
+        self._write(name, path, os.replace)
+
+    def _write(self, name: str, path: Path, name_it: Callable[[str, Path], None]) -> None:
         """Copy beside, flush, then give it the name: a name never stands for half a file."""
         target_path = self.path / name
         target_path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,11 +87,7 @@ class Folder:
                 shutil.copyfileobj(source, target, 1 << 20)
                 target.flush()
                 os.fsync(target.fileno())
-            try:
-                os.link(copy, target_path)
-            except FileExistsError:
-                if _digest(target_path) != _digest(path):
-                    raise _other(self.url, name) from None
+            name_it(copy, target_path)
         except OSError as exc:
             raise StoreRefused(self.url, f"cannot be written: {exc.strerror or exc}; nothing was archived") from exc
         finally:
@@ -122,28 +135,30 @@ class Bucket:
         """One conditional request: whoever comes second is told."""
         from botocore.exceptions import ClientError
 
-        digest = _digest(path)
-
-        def send() -> None:
-            with path.open("rb") as body:
-                self._s3.put_object(
-                    Bucket=self._bucket,
-                    Key=self._prefix + name,
-                    Body=body,
-                    IfNoneMatch="*",
-                    Metadata={"sha256": digest},
-                    ChecksumAlgorithm="SHA256",
-                )
-
         try:
-            send()
+            self._send(name, path, IfNoneMatch="*")
         except ClientError as exc:
             if exc.response["ResponseMetadata"]["HTTPStatusCode"] != 412:
                 raise self._refused(exc) from exc
-            if _digest(self.fetch(name)) != digest:
+            if _digest(self.fetch(name)) != _digest(path):
                 raise _other(self.url, name) from None
         except Exception as exc:
             raise self._refused(exc) from exc
+
+    def replace(self, name: str, path: Path) -> None:
+        self._asked(lambda: self._send(name, path))
+        (self._here / name).unlink(missing_ok=True)
+
+    def _send(self, name: str, path: Path, **condition: str) -> None:
+        with path.open("rb") as body:
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + name,
+                Body=body,
+                Metadata={"sha256": _digest(path)},
+                ChecksumAlgorithm="SHA256",
+                **condition,
+            )
 
     def fetch(self, name: str) -> Path:
         path = self._here / name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from heapq import merge
 from pathlib import Path
 
@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actum.archive.places import ArchivePlace
-from actum.archive.segment import read_segment
+from actum.archive.segment import Segment, read_segment
 from actum.errors import ArchiveDamaged
+from actum.events import RecordedEvent
 from actum.eventstore import RawEvent
 from actum.eventstore.floor import Stretch
+from actum.eventstore.sealing import system_stream
 
 __all__ = ["ArchivedEvents", "PayloadRow", "events_in"]
 
@@ -89,6 +91,15 @@ class ArchivedEvents:
             payloads = self._payloads_of(name, rows[0].position, rows[-1].position + 1)
             found += _joined(iter(rows), payloads)
             at = until
+        return found
+
+    def own(self, segments: Iterable[Segment]) -> list[RecordedEvent]:
+        """What the log says of itself in these segments; nothing in one that cannot be read."""
+        found: list[RecordedEvent] = []
+        for segment in segments:
+            with suppress(ArchiveDamaged):
+                rows = _events_of(self.place.fetch(segment.name), system_stream(self._tenant))
+                found += [RecordedEvent(row.position, row.header) for row in rows]
         return found
 
     def _segment_of(self, position: int) -> tuple[str, Path]:

@@ -6,20 +6,26 @@ From the top down, segment by segment, so the store has no hole at any moment; k
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
-from actum.archive.archiving import segments_of, system_events
+import orjson
+
+from actum.archive.archiving import segments_of, system_events, trust_in
 from actum.archive.dropping import lives, record_life
 from actum.archive.places import ArchivePlace
 from actum.archive.reading import ArchivedEvents
 from actum.archive.segment import Segment, check_segment
+from actum.archive.whole import WholeStore
 from actum.errors import ArchiveDamaged, BadInput, CheckpointRefused, EventsArchived, IdempotencyConflict
 from actum.events import Actor, NewEvent, RecordedEvent, foreign_id, to_text
-from actum.events.checkpoint import VerifierKey, verify
+from actum.events.checkpoint import VerifierKey
+from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier
-from actum.eventstore import ANY, Append, TreeState, ViewRow
+from actum.events.rotation import Trust
+from actum.eventstore import ANY, Append, RawEvent, TreeState, ViewRow
 from actum.eventstore.check_views import Rebuild
+from actum.eventstore.erasures import Erasures, read_custody
 from actum.eventstore.floor import HotStore, Stretch
 from actum.eventstore.sealing import origin_of, system_stream
 
@@ -59,8 +65,11 @@ def restore(
         raise CheckpointRefused(place.url, "no key was given, so no segment can be trusted; nothing was restored")
     segments = segments_of(place, store.tenant)
     archived = ArchivedEvents(place, store.tenant)
+    whole = WholeStore(store, place)
+    own = system_events(whole) if store.head() else archived.own(segments)
+    trust = trust_in(own, store.tenant, keys)
     if store.head() == 0:
-        _begin(store, place, keys, segments, archived, rebuild)
+        _begin(store, place, trust, segments, archived, rebuild)
     if 0 < store.head() == store.floor().size:
         _record(store, place, segments, clock)
     _record_returns(store, place, segments, clock)
@@ -71,20 +80,21 @@ def restore(
         if index is None:
             raise BadInput(f"{place.url}: no segment ends at {floor}, the store's first position; nothing was done")
         segment = segments[index]
-        _check(place, keys, segment)
-        tree = _tree_of(segments[:index], keys)
-        store.put_back(floor, tree, archived.between(segment.first, floor))
+        _check(place, trust, segment)
+        tree = _tree_of(segments[:index], trust)
+        erasures = read_custody(whole).erasures
+        store.put_back(floor, tree, _without(erasures, archived.between(segment.first, floor)))
         _record_returns(store, place, segments, clock)
         back.append(segment)
         progress(top - segment.first, top - start)
     return back
 
 
-def _tree_of(segments: Sequence[Segment], keys: Sequence[VerifierKey]) -> TreeState:
+def _tree_of(segments: Sequence[Segment], trust: Trust) -> TreeState:
     """The tree over whole segments: each is a node of it, so their peaks are its peaks."""
     frontier = Frontier()
     for segment in segments:
-        verify(segment.checkpoint, keys, origin=origin_of(segment.tenant))
+        verify_of(origin_of(segment.tenant), segment.checkpoint, trust.keys_at(segment.signed.size))
         if not segment.proves():
             raise ArchiveDamaged(segment.name, segment.first, "its root is not in the tree that its checkpoint signed")
         frontier.extend([segment.root])
@@ -92,9 +102,17 @@ def _tree_of(segments: Sequence[Segment], keys: Sequence[VerifierKey]) -> TreeSt
     return TreeState(size, size.to_bytes(8, "big") + frontier.to_bytes()[8:])
 
 
-def _check(place: ArchivePlace, keys: Sequence[VerifierKey], segment: Segment) -> None:
+def _without(erasures: Erasures, rows: Iterable[RawEvent]) -> Iterator[RawEvent]:
+    """The events without the payloads that the log says are erased, should the archive still have some."""
+    for row in rows:
+        if row.payload is not None and erasures.reaching_any(row.position, orjson.loads(row.header)):
+            row = row._replace(salt=None, payload=None)
+        yield row
+
+
+def _check(place: ArchivePlace, trust: Trust, segment: Segment) -> None:
     payloads = place.fetch_again(segment.payloads_name) if segment.payloads_name in place.names() else None
-    check_segment(place.fetch_again(segment.name), keys, payloads)
+    check_segment(place.fetch_again(segment.name), trust, payloads)
 
 
 def _record_returns(
@@ -115,7 +133,7 @@ def _record_returns(
 def _begin(
     store: HotStore,
     place: ArchivePlace,
-    keys: Sequence[VerifierKey],
+    trust: Trust,
     segments: Sequence[Segment],
     archived: ArchivedEvents,
     rebuild: Rebuild,
@@ -124,7 +142,7 @@ def _begin(
     if not segments:
         raise BadInput(f"{place.url}: there is no segment here; nothing was restored")
     for segment in segments:
-        _check(place, keys, segment)
+        _check(place, trust, segment)
     heads: dict[str, tuple[int, bytes]] = {}
     gone: list[tuple[str, Stretch]] = []
 
@@ -143,7 +161,7 @@ def _begin(
     for _ in source:  # what the views did not ask for
         pass
     store.begin_at(
-        _tree_of(segments, keys),
+        _tree_of(segments, trust),
         ((name, version, leaf) for name, (version, leaf) in heads.items()),
         gone,
         (ViewRow(view, key, row) for view, rows in views.items() for key, row in rows.items()),

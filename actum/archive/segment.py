@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from actum.errors import ArchiveDamaged
-from actum.events import PAYLOAD_LIMIT_BYTES, leaf_hash, payload_digest, to_us
+from actum.events import leaf_hash, payload_digest, to_us
 from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified
 from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, verify_inclusion
+from actum.events.rotation import Trust
 from actum.eventstore import RawEvent
+from actum.eventstore.floor import stays
 from actum.eventstore.sealing import origin_of
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "SEGMENT_EVENTS",
     "Segment",
     "check_segment",
+    "payloads_writer",
     "read_segment",
     "rows_of",
     "write_payloads",
@@ -198,19 +201,24 @@ def write_segment(path: Path, about: Segment, events: Iterable[RawEvent]) -> Non
         raise
 
 
+def payloads_writer(path: Path) -> pq.ParquetWriter:
+    """What writes a segment's payloads."""
+    return pq.ParquetWriter(path, PAYLOADS, **_AS)
+
+
 def write_payloads(path: Path, events: Iterable[RawEvent]) -> int:
     """Write what may leave the log: payloads that are not personal, with their salts.
 
     Returns how many stayed behind.
     """
     left = 0
-    with pq.ParquetWriter(path, PAYLOADS, **_AS) as file:
+    with payloads_writer(path) as file:
         for page in _pages(events):
             rows: list[tuple[int, bytes, bytes]] = []
             for event in page:
                 if event.payload is None:
                     continue
-                if isinstance(event.payload, tuple) or event.salt is None or not _leaves(orjson.loads(event.header)):
+                if isinstance(event.payload, tuple) or event.salt is None or stays(orjson.loads(event.header)):
                     left += 1
                 else:
                     rows.append((event.position, event.salt, event.payload))
@@ -218,13 +226,6 @@ def write_payloads(path: Path, events: Iterable[RawEvent]) -> int:
             arrays = [pa.array(c, field.type) for c, field in zip(columns, PAYLOADS, strict=True)]
             file.write_batch(pa.RecordBatch.from_arrays(arrays, schema=PAYLOADS))
     return left
-
-
-def _leaves(head: dict[str, Any]) -> bool:
-    """Whether an event's payload may leave the log: it is not personal, in no part, and lies beside its header."""
-    about = head["payload"]
-    apart = "key" in about or "personal" in head or about["size"] > PAYLOAD_LIMIT_BYTES
-    return about["class"] != "personal" and not apart
 
 
 def _pages(events: Iterable[RawEvent]) -> Iterator[list[RawEvent]]:
@@ -265,7 +266,7 @@ def read_segment(path: Path) -> Segment:
     return segment
 
 
-def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None = None) -> int:
+def check_segment(path: Path, keys: Trust | Iterable[VerifierKey], payloads: Path | None = None) -> int:
     """Re-hash a segment to the signed root: every header, every column beside it, and the payloads where given.
 
     Returns how many payloads are missing that are not personal: erased, not produced, or taken away.
@@ -273,7 +274,7 @@ def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None
     Raises `ArchiveDamaged` naming the first wrong position, and `CheckpointRefused` when no key has signed the note.
     """
     segment = read_segment(path)
-    trusted = list(keys)
+    trusted = keys.keys_at(segment.signed.size) if isinstance(keys, Trust) else list(keys)
     if trusted:
         verify_of(origin_of(segment.tenant), segment.checkpoint, trusted)
     if not segment.proves():
@@ -296,7 +297,7 @@ def check_segment(path: Path, keys: Iterable[VerifierKey], payloads: Path | None
                 if row != _row(position, head, header, segment.format):
                     raise ArchiveDamaged(source, position, "its columns do not say what its header says")
                 if "payload" in head:
-                    wanted += _leaves(head)
+                    wanted += not stays(head)
                     digests[position] = head["payload"]["digest"]
                 leaves.append(leaf_hash(header.encode()))
                 position += 1

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from actum.archive.places import ArchivePlace
 from actum.archive.reading import ArchivedEvents
+from actum.archive.removing import Removal
 from actum.errors import EventsArchived, IdempotencyConflict, VersionConflict
-from actum.events import RecordedEvent
+from actum.events import PartName, RecordedEvent
 from actum.events.merkle import Frontier
 from actum.eventstore import Append, Appended, Batch, EventStore, RawEvent, TreeState
 from actum.eventstore.expected import answer_from, sort_out_conflict
@@ -35,6 +36,7 @@ class WholeStore:
         self.url = hot.url
         self.tenant = hot.tenant
         self._archived = ArchivedEvents(place, hot.tenant)
+        self._removal = Removal(place, hot.tenant)
         self.append_soon = hot.append_soon
         self.head = hot.head
         self.wait = hot.wait
@@ -67,6 +69,18 @@ class WholeStore:
             if there is None:
                 raise
             return answer_from(there)
+
+    def drop_payloads(self, positions: Sequence[int], part: PartName | None = None) -> int:
+        """As the store's own, and out of the archive, too: `scrub` writes there what is left."""
+        floor = self.hot.floor().size
+        dropped = self.hot.drop_payloads(positions, part)
+        if part == "personal":
+            return dropped  # it never left
+        return dropped + sum(position < floor for position in self._removal.add(positions))
+
+    def scrub(self, *, thorough: bool = False) -> None:
+        self._removal.carry_out()
+        self.hot.scrub(thorough=thorough)
 
     def _at(self, append: Append) -> list[RecordedEvent | None]:
         """What is recorded under these events' ids, in the place where the append would have put them."""

@@ -133,7 +133,7 @@ def restore(
         markup=False,
     )
     if empty and back:
-        say("not in the archive, so not here: personal payloads, and events after its last segment")
+        say("not in the archive, so not here: personal, keyed and large payloads, and events after its last segment")
 
 
 def list_(place: Place, json: Json = False) -> None:

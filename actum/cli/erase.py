@@ -97,6 +97,7 @@ def _tell(found: Found, *, json: bool, done: bool) -> None:
                 "keys": list(found.keys),
                 "payloads": payloads,
                 "executions": executions,
+                "counted_from": found.counted_from,
                 "running": list(found.running),
                 "holds": [hold.id for hold in found.holds],
             }
@@ -113,3 +114,8 @@ def _tell(found: Found, *, json: bool, done: bool) -> None:
     )
     for id_ in executions:
         console().print(f"  {id_}" + ("  (has not ended)" if id_ in found.running else ""), markup=False)
+    if found.counted_from:
+        say(
+            f"not counted, and {verb} as well: what is under it before event {found.counted_from:,}; those events are "
+            "in the archive, and were not read"
+        )

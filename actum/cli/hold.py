@@ -97,7 +97,7 @@ def list_(
             hold.placed_at[:19].replace("T", " "),
             hold.placed_by.ref,
             _covered(hold, names),
-            "lifted" if hold.until is None else hold.until[:19].replace("T", " "),
+            "it is lifted" if hold.until is None else hold.until[:19].replace("T", " "),
             hold.reason or "",
         )
         for hold in holds

@@ -20,7 +20,8 @@ class PayloadErased(Facts):
     event, not in a stream in `spared`, and not in a stream `system/…` or `workflow/…`; nor then what a hold that is
     in force at this event covers.
 
-    `payloads` and `executions` are how many were found. `forced`: it was done although the holds in `against` were
+    `payloads` and `executions` are how many were found, from position `counted_from` on where what is before that was
+    in an archive and not read. `forced`: it was done although the holds in `against` were
     in force, and `running` executions had not ended.
     """
 
@@ -34,6 +35,7 @@ class PayloadErased(Facts):
     spared: list[Name] | None = None
     payloads: Count
     executions: Count
+    counted_from: Count | None = None
     forced: bool | None = None
     against: list[Name] | None = None
     running: Count | None = None

@@ -72,7 +72,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "workflow.published",
     ),
     1,
-) | {"execution.started": 2}
+) | {"execution.started": 2, "payload.erased": 2}
 
 
 def _as_it_was(facts: Facts) -> Facts:
@@ -82,6 +82,7 @@ def _as_it_was(facts: Facts) -> Facts:
 
 UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {
     ("execution.started", 1): _as_it_was,  # without the data key of whom it is about
+    ("payload.erased", 1): _as_it_was,  # counted over the whole log
 }
 """(type, schema) → the facts one schema later. Applied again until the facts are in today's shape."""
 

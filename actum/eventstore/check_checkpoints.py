@@ -23,6 +23,8 @@ class Roots:
     def __init__(self, sizes: Iterable[int], start: Frontier | None = None) -> None:
         self._wanted = sorted({size for size in sizes if size >= 0})
         self._growing = Frontier() if start is None else start.copy()
+        self.start = self._growing.size
+        """No root of a smaller size can be known."""
         self.known: dict[int, Frontier] = {0: Frontier(), self.size: self._growing.copy()}
 
     def extend(self, leaves: Sequence[bytes]) -> None:

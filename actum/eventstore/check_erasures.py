@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from actum.errors import ActumError
 from actum.eventstore.erasures import Erasures, read_custody
-from actum.eventstore.holds import Piece, pieces_of
+from actum.eventstore.holds import Piece
 from actum.eventstore.protocol import EventStore
 from actum.eventstore.verification import Faults
 
@@ -41,7 +41,7 @@ class Gone:
 
     def reaches_plain(self, position: int, head: dict[str, Any]) -> bool:
         """Whether a payload in one piece, under no key, is to be gone."""
-        return any(self.erasures.reaching(piece) is not None for piece in pieces_of(position, head))
+        return self.erasures.reaching_any(position, head)
 
     def there(self, piece: Piece) -> str | None:
         """What is wrong with this piece being there; None when nothing is."""
@@ -53,9 +53,13 @@ class Gone:
             "`actum erase --finish` completes that"
         )
 
+    def explains(self, piece: Piece) -> bool:
+        """Whether an event says that this piece was erased."""
+        return self.erasures.reaching(piece) is not None
+
     def missing(self, piece: Piece, version: int, faults: Faults) -> None:
         """This piece is missing: take it for erased, or for a fault; at the end, where a new event may explain it."""
-        if self.erasures.reaching(piece) is not None:
+        if self.explains(piece):
             self.pieces += 1
         elif len(self._unexplained) < _PUT_OFF:
             self._unexplained.append(_Unexplained(piece, version))

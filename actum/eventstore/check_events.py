@@ -17,6 +17,7 @@ import orjson
 from actum.events.envelope import VERSION
 from actum.eventstore.check_bytes import hmac_sha256, holds_float
 from actum.eventstore.check_erasures import Gone
+from actum.eventstore.floor import stays
 from actum.eventstore.holds import Piece, pieces_of
 from actum.eventstore.protocol import RawEvent
 from actum.eventstore.subjects import PART_NAMES, Parts
@@ -306,14 +307,16 @@ class EventScan:
             if salt is not None or payload is not None:
                 bad("it has a payload that its header does not know")
             return
-        if payload is None and row.position < self._rebuilt and _is_personal(about):
-            self.left_behind += 1
-            return
         if not isinstance(about, dict) or not {"digest", "size"} <= about.keys() or not pieces:
             bad("its header does not say what its payload is")
             return
         if payload is None:
-            for piece in pieces.values():
+            missing = list(pieces.values())
+            if row.position < self._rebuilt and _stays(head):
+                explained = [piece for piece in missing if self.gone.explains(piece)]
+                self.left_behind += len(explained) < len(missing)
+                missing = explained
+            for piece in missing:
                 self.gone.missing(piece, version, self.payload_faults)
             return
         self.payloads += 1
@@ -430,8 +433,11 @@ class EventScan:
         self.positions.at(self.at, None, None, f"{_are_missing(self.at, end)}; the tree covers {end} events")
 
 
-def _is_personal(about: object) -> bool:
-    return isinstance(about, dict) and about.get("class") == "personal"
+def _stays(head: dict[str, Any]) -> bool:
+    try:
+        return stays(head)
+    except (LookupError, TypeError):
+        return False
 
 
 def _are_missing(start: int, end: int) -> str:

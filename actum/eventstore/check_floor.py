@@ -16,7 +16,7 @@ from actum.events.merkle import Frontier
 from actum.eventstore.check_seals import Seals
 from actum.eventstore.protocol import EventStore
 from actum.eventstore.sealing import system_stream
-from actum.eventstore.verification import Check, Faults
+from actum.eventstore.verification import Check, Faults, count
 
 __all__ = ["Floor"]
 
@@ -58,6 +58,7 @@ class Floor:
         if self.size:
             recorded = [event for event in seals.recorded if not _below(event.facts.get("size"), self.size)]
             self.passed_over += len(seals.recorded) - len(recorded) + len(seals.manifests)
+            self.passed_over += sum(_below(event.facts.get("size"), self.size) for event in seals.restored)
             seals.recorded, seals.manifests = recorded, []
         return seals
 
@@ -83,7 +84,9 @@ class Floor:
         """What is in the archive."""
         if not self.size:
             return None
-        more = f", nor were {self.passed_over} records of checkpoints and stream ends from there held against them"
+        more = (
+            f", nor were {self.passed_over} records of checkpoints, stream ends and epochs from there held against them"
+        )
         return Check(
             "archive",
             None,
@@ -99,8 +102,11 @@ class Floor:
         return Check(
             "restored",
             None,
-            f"the first {self.rebuilt} events were put back from an archive: {left_behind} personal payloads were not "
-            f"in it{f', and {lost} events that followed and were signed are lost' if lost else ''}",
+            f"the first {self.rebuilt} events came back from an archive: {count(left_behind, 'payload')} never left "
+            "the lost store (personal, under a data key, or over 256 KiB)"
+            + (
+                f", and {count(lost, 'signed event')} that followed {'is' if lost == 1 else 'are'} lost" if lost else ""
+            ),
         )
 
 

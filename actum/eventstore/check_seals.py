@@ -25,7 +25,7 @@ from actum.events.timestamp import check_stamp
 from actum.eventstore.check_checkpoints import Roots
 from actum.eventstore.protocol import EventStore, RawEvent
 from actum.eventstore.sealing import origin_of, system_stream
-from actum.eventstore.verification import Check, Faults
+from actum.eventstore.verification import Check, Faults, count
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -131,7 +131,7 @@ class Seals:
             return trust, None
         if not self.trusted.keys:
             return trust, faults.check(
-                f"{len(rotations)} rotations are signed by both keys; no key was given to follow"
+                f"{count(len(rotations), 'rotation')} signed by both keys; no key was given to follow"
             )
         versions = {event.position: event.version for event in self.rotated}
         for rotation in strangers:
@@ -139,7 +139,7 @@ class Seals:
                 f"key rotation: {rotation.old.name}+{rotation.old.id.hex()} was not in force, so it cannot hand over"
             )
             faults.at(rotation.position, self.rotated[0].stream, versions[rotation.position], reason)
-        return trust, faults.check(f"{len(rotations)} rotations, each signed by both keys: {trust.named()}")
+        return trust, faults.check(f"{count(len(rotations), 'rotation')}, each signed by both keys: {trust.named()}")
 
     def follow(self, roots: Roots, trust: Trust, faults: Faults) -> Check | None:
         """The epochs that count, and what was lost before each. A log that lost nothing has no such line.
@@ -155,7 +155,9 @@ class Seals:
                 faults.at(event.position, event.stream, event.version, str(exc))
                 continue
             known = roots.known.get(epoch.found.size)
-            if known is None or known.root() != epoch.found.root:
+            if epoch.found.size < roots.start:
+                found.append(epoch)  # of events that are in the archive; the check of that name says so
+            elif known is None or known.root() != epoch.found.root:
                 reason = f"it begins an epoch of a log of {epoch.found.size} events with another root than they give"
                 faults.at(event.position, event.stream, event.version, reason)
             else:

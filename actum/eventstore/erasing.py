@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from actum.errors import BadInput, ErasureRefused, VersionConflict
+from actum.errors import BadInput, ErasureRefused, EventsArchived, VersionConflict
 from actum.events import Actor, PartName, to_text
 from actum.eventstore.custodian import check_reason, record
 from actum.eventstore.erasures import Custody, Erasure, read_custody
 from actum.eventstore.holds import Hold, pieces_of
 from actum.eventstore.protocol import EventStore
+
+if TYPE_CHECKING:
+    from actum.eventstore.floor import HotStore
 
 __all__ = ["Found", "Left", "drop", "erase_subject", "find_subject", "finish", "not_ended"]
 
@@ -37,6 +40,8 @@ class Found:
     """By key, the ids of the executions with payloads under it."""
     running: tuple[str, ...]
     holds: tuple[Hold, ...]
+    counted_from: int = 0
+    """Below this position nothing was counted: the headers are in an archive that was not at hand."""
 
     @property
     def refused(self) -> ErasureRefused | None:
@@ -46,7 +51,11 @@ class Found:
 
 
 def find_subject(store: EventStore, subject: str, custody: Custody, now: str) -> Found:
-    """Look through the log for what is under the subject's keys; nothing is changed."""
+    """Look through the log for what is under the subject's keys; nothing is changed.
+
+    Without the archive, what has left is not counted. Raises `EventsArchived` where it might stand against erasing: an
+    execution that is held, or has not ended, whose events have left.
+    """
     keys = store.keys_of(subject)
     payloads = dict.fromkeys(keys, 0)
     streams: dict[str, dict[str, None]] = {key: {} for key in keys}
@@ -55,7 +64,8 @@ def find_subject(store: EventStore, subject: str, custody: Custody, now: str) ->
     for hold in in_force:
         if hold.everything or hold.keys.intersection(keys):
             holds[hold.id] = hold
-    for event in store.read(payloads=False) if keys else ():
+    floor = store.floor().size
+    for event in store.read(floor - 1, payloads=False) if keys else ():
         for piece in pieces_of(event.position, event.head):
             if piece.key in payloads:
                 payloads[piece.key] += 1
@@ -66,9 +76,21 @@ def find_subject(store: EventStore, subject: str, custody: Custody, now: str) ->
         key: tuple(stream.removeprefix("execution/") for stream in found if stream.startswith("execution/"))
         for key, found in streams.items()
     }
+    if fresh and floor:
+        _check_departed(cast("HotStore", store), floor, [hold for hold in in_force if hold.id not in holds])
     running = not_ended(store, {id_ for key in fresh for id_ in executions[key]})
     unfinished = tuple(key for key in keys if key not in fresh)
-    return Found(tuple(keys), unfinished, payloads, executions, running, tuple(holds.values()) if fresh else ())
+    against = tuple(holds.values()) if fresh else ()
+    return Found(tuple(keys), unfinished, payloads, executions, running, against, floor)
+
+
+def _check_departed(store: HotStore, floor: int, holds: Iterable[Hold]) -> None:
+    """See that no execution whose beginning cannot be read is held or under way: it may hold what is to be erased."""
+    held = {stream for hold in holds for stream in hold.streams}
+    under_way = {f"execution/{row['id']}" for row in store.view("executions") if _is_under_way(row)}
+    for stream in sorted(held | under_way):
+        for part in store.departed(stream):
+            raise EventsArchived(store.url, stream, part.start, floor)
 
 
 def not_ended(store: EventStore, executions: Iterable[str]) -> tuple[str, ...]:
@@ -77,8 +99,12 @@ def not_ended(store: EventStore, executions: Iterable[str]) -> tuple[str, ...]:
     found: list[str] = []
     for start in range(0, len(ids), _AT_ONCE):
         rows = store.view("executions", {"id": tuple(ids[start : start + _AT_ONCE])})
-        found += [row["id"] for row in rows if row["status"] not in _ENDED and row["kind"] != "import"]
+        found += [row["id"] for row in rows if _is_under_way(row)]
     return tuple(found)
+
+
+def _is_under_way(row: dict[str, Any]) -> bool:
+    return row["status"] not in _ENDED and row["kind"] != "import"
 
 
 def erase_subject(
@@ -135,6 +161,8 @@ def _facts(found: Found, key: str, basis: str) -> dict[str, Any]:
         "payloads": found.payloads[key],
         "executions": len(found.executions[key]),
     }
+    if found.counted_from:
+        facts["counted_from"] = found.counted_from
     if found.refused is not None:
         facts["forced"] = True
         if found.holds:

@@ -120,6 +120,10 @@ class Erasures:
             return None
         return next((erasure for erasure in self._rules if erasure.reaches(piece)), None)
 
+    def reaching_any(self, position: int, head: dict[str, Any]) -> bool:
+        """Whether a payload in one piece, under no key, is to be gone."""
+        return any(self.reaching(piece) is not None for piece in pieces_of(position, head))
+
     def rules(self) -> Sequence[Erasure]:
         """The erasures that are not of a whole key."""
         return self._rules

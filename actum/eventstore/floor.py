@@ -8,14 +8,14 @@ is elsewhere can be appended to, signed and listed as before; only to read that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from actum.errors import EventsArchived, StoreRefused
-from actum.events import RecordedEvent
+from actum.events import PAYLOAD_LIMIT_BYTES, RecordedEvent
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState, ViewRow
 from actum.eventstore.subjects import Parts
 
-__all__ = ["HotStore", "Stretch", "floor_moved", "page_above", "whole_stream"]
+__all__ = ["HotStore", "Stretch", "floor_moved", "page_above", "stays", "whole_stream"]
 
 
 class Stretch(NamedTuple):
@@ -70,6 +70,13 @@ class HotStore(EventStore, Protocol):
 
     def payloads_here(self, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]:
         """Position, salt and bytes of each payload that is here, from position `first` up to, not including, `end`."""
+
+
+def stays(head: dict[str, Any]) -> bool:
+    """Whether a payload never leaves its store: it is personal, wholly or in part, under a data key, or a large one."""
+    about = head["payload"]
+    apart = "key" in about or "personal" in head or about["size"] > PAYLOAD_LIMIT_BYTES
+    return apart or about["class"] == "personal"
 
 
 def floor_moved(url: str, actual: int, expected: int) -> StoreRefused:

@@ -7,7 +7,7 @@ checkpoint store that is kept apart from the log, so that a restored backup cann
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from actum.errors import CheckpointMoved, CheckpointRefused, LogForked, StoreDamaged
@@ -39,7 +39,7 @@ def seal_log(store: EventStore, key: SigningKey, kept: CheckpointStore | None = 
     return Sealer(store, key, kept).seal()
 
 
-def rotations_in(events: list[RecordedEvent], origin: str) -> list[Rotation]:
+def rotations_in(events: Iterable[RecordedEvent], origin: str) -> list[Rotation]:
     """The rotations among these events that both keys signed; the others count for nothing."""
     found = []
     for event in events:

@@ -108,8 +108,8 @@ def test_a_lost_store_is_made_again(new: Callable[[str], HotStore], folder: Fold
     checks = {check.name: check for check in found.checks}
     assert (found.verdict, found.events, found.first_bad) == ("verified_with_gaps", 17, None)
     assert checks["restored"].detail == (
-        "the first 16 events were put back from an archive: 2 personal payloads were not in it, "
-        "and 4 events that followed and were signed are lost"
+        "the first 16 events came back from an archive: 2 payloads never left the lost store "
+        "(personal, under a data key, or over 256 KiB), and 4 signed events that followed are lost"
     )
     assert checks["projections"].ok is True
     store.append([_append("s/1", store.stream_version("s/1"))])

@@ -137,7 +137,7 @@ def test_a_lost_store_is_made_again_from_its_archive(actum: Shell) -> None:
     ended = actum("archive", "restore", "there", "--key", key)
     assert ended.code == 0, ended.err
     assert "3 segments put back; the store begins at event 0 and has 25 now" in ended.out
-    assert "personal payloads, and events after its last segment" in ended.err
+    assert "personal, keyed and large payloads, and events after its last segment" in ended.err
 
     again = {one["id"] for one in actum("executions", "list", "--json").json()["executions"]}
     assert again < {one["id"] for one in before["executions"]}

@@ -20,13 +20,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
-from actum.events import RecordedEvent
+from actum.events import Actor, RecordedEvent
 from actum.events.timestamp import load_roots, stamp_request
 from actum.eventstore import ANY, Append, EventStore, open_store
 from actum.eventstore.check import check_store
 from actum.eventstore.check_events import EventScan
 from actum.eventstore.check_seals import Trusted
 from actum.eventstore.check_workers import Workers
+from actum.eventstore.erasing import erase_subject
 from actum.eventstore.memory import MemoryStore
 from actum.eventstore.sealing import Sealer
 from actum.eventstore.sealing_record import record_stamp, seal_streams
@@ -35,8 +36,9 @@ from actum.eventstore.verification import Verification
 from actum.testing import mysql, postgres
 from actum.testing.authority import Authority
 from actum.testing.builders import KEY, event, signed
-from actum.testing.clock import ManualClock
+from actum.testing.clock import NOON_US, ManualClock
 from actum.testing.logs import STREAMS, fill, rebuild
+from actum.testing.postgres import wipe
 from actum.testing.tampering import Tampered
 
 KEYS = (KEY.verifier(),)
@@ -354,3 +356,76 @@ def test_a_server_is_read_by_several_processes(workers: Workers, server: ModuleT
         assert together.first_bad is not None
         assert together.first_bad[:3] == (12, "s/a", 4)
         store.close()
+
+
+# -- payloads that are kept apart, or are gone ---------------------------------------------------------------------
+
+PEOPLE = ("anna", "bert")
+written = st.tuples(
+    st.sampled_from([None, *PEOPLE]),  # whose
+    st.booleans(),  # in two parts
+    st.booleans(),  # large
+    st.sampled_from([None, None, "row gone", "blob gone"]),  # what is wrong with it
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Where an empty store may be made, again and again."""
+    if request.param == "sqlite":
+        yield lambda: f"sqlite:///{tmp_path}/{uuid4()}.db"
+        return
+    url = request.getfixturevalue("postgres")
+
+    def wiped() -> str:
+        wipe(url)
+        return str(url)
+
+    yield wiped
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@forall(
+    log=st.lists(written, min_size=16, max_size=20),
+    ring=st.booleans(),
+    erased=st.sampled_from([(), ("anna",), ("anna", "bert")]),
+    blind=st.booleans(),
+    stretch=st.sampled_from([2, 4, 8]),
+)
+def test_payloads_kept_apart_are_checked_the_same(
+    at: Callable[[], str],
+    tmp_path: Path,
+    workers: Workers,
+    log: list[tuple[str | None, bool, bool, str | None]],
+    ring: bool,
+    erased: tuple[str, ...],
+    blind: bool,
+    stretch: int,
+) -> None:
+    """Under keys, in parts, in blobs, erased, missing, unreadable here: several processes say what one says."""
+    url, vault = at(), tmp_path / str(uuid4())
+    places = {"keys": f"file:{vault}.ring" if ring else "", "blobs": str(vault)}
+    store = open_store(url, **places)
+    keys = {name: store.key_for(name) for name in PEOPLE}
+    for i, (whose, split, large, _) in enumerate(log):
+        new = event(i, payload=b'{"name":"%s","n":%d}' % (b"x" * (300_000 if large else 3), i))
+        new.key = None if whose is None else keys[whose]
+        new.personal = ("/name",) if split and whose is not None else ()
+        store.append([Append(f"s/{i % 3}", ANY, [new])])
+    for name in erased:
+        erase_subject(store, name, basis="test", reason="asked", by=Actor("person", "p"), clock=lambda: NOON_US)
+    gone = [i for i, (_, _, _, wrong) in enumerate(log) if wrong == "row gone"]
+    store.drop_payloads(gone)
+    store.close()
+    if any(wrong == "blob gone" for *_, wrong in log):
+        shutil.rmtree(vault, ignore_errors=True)
+
+    workers.stretch = stretch
+    store = open_store(url, **(places | ({"keys": ""} if blind else {})))
+    alone = check_store(store)
+    together = check_store(store, workers=workers)
+    store.close()
+    assert together == alone
+    if not blind:
+        lost = [i for i in gone if log[i][0] not in erased]
+        assert (alone.verdict == "failed") >= bool(lost)

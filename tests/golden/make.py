@@ -277,6 +277,7 @@ EXAMPLES: dict[str, Example] = {
             "spared": [f"execution/{foreign_id('golden')}"],
             "payloads": 12,
             "executions": 3,
+            "counted_from": 65_536,
             "forced": True,
             "against": [foreign_id("golden", "hold")],
             "running": 1,
