@@ -61,9 +61,14 @@ def database(server: str = SERVER) -> Iterator[str]:
 
 def wipe(url: str) -> None:
     """Take every row out of a store, as no application should be able to: much quicker than another database."""
-    for table in tables_for("mysql"):
-        guarded = table.name in NEVER_CHANGED  # by triggers, which a TRUNCATE does not ask; it is slow
-        if not guarded:
-            ask(url, f"DELETE FROM {table.name}")
-        elif ask(url, f"SELECT 1 FROM {table.name} LIMIT 1"):
-            ask(url, f"TRUNCATE {table.name}")
+    if ask(url, "SELECT 1 FROM checkpoints LIMIT 1"):
+        ask(url, "TRUNCATE checkpoints")  # triggers are not asked; but it is slow
+    others = [table.name for table in tables_for("mysql") if table.name not in NEVER_CHANGED]
+    ask(
+        url,
+        "START TRANSACTION",
+        f"REPLACE INTO floors SELECT no, {1 << 40}, '' FROM tenants",  # events below the floor may be deleted
+        "DELETE FROM events",
+        *[f"DELETE FROM {name}" for name in others],
+        "COMMIT",
+    )
