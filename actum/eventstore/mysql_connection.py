@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 import pymysql
@@ -70,9 +71,10 @@ def connect(url: str, parameters: Mapping[str, Any], busy_s: float, *, read_only
 
 
 def close(con: Connection) -> None:
-    """Let go of it, whatever state it is in."""
+    """Let go of it, whatever state it is in; somebody else may be doing so at the same time."""
     if con.open:
-        con.close()
+        with suppress(DatabaseError):
+            con.close()
 
 
 def marked(sql: str) -> str:
