@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ class DuckDBReader(TableReader):
         self.path = path.absolute()
         self._read_only = read_only
         self._file = open_file(url, self.path, read_only=read_only)  # only to make cursors of
+        self._asked = threading.Condition()  # a connection refuses the second of two calls at once, closing too
+        self._asking = 0
         self._idle: list[duckdb.DuckDBPyConnection] = []
 
     def _is_damage(self, exc: StoreRefused) -> bool:
@@ -70,22 +73,35 @@ class DuckDBReader(TableReader):
 
     def _ask(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """All rows of one query. The cursor is this query's alone; it goes back for the next one, of any thread."""
-        if self._closed:
-            raise StoreRefused(self.url, "the store is closed")
+        with self._asked:
+            if self._closed:
+                raise StoreRefused(self.url, "the store is closed")
+            self._asking += 1
         try:
             try:
                 con = self._idle.pop()
             except IndexError:
-                con = self._file.cursor()
+                con = self._cursor()
             rows = con.execute(sql, values).fetchall()
+            self._idle.append(con)
         except duckdb.Error as exc:
-            if self._closed:
-                raise StoreRefused(self.url, "the store is closed") from exc
             raise refusal(self.url, exc, "nothing was read") from exc
-        self._idle.append(con)
-        if self._closed:
-            self._drop_idle()
+        finally:
+            with self._asked:
+                self._asking -= 1
+                self._asked.notify_all()
         return rows
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._asked:
+            return self._file.cursor()
+
+    def _close_file(self) -> None:
+        """Let go of the file when the last query is answered; there are no new ones, since the store is closed."""
+        with self._asked:
+            self._asked.wait_for(lambda: self._asking == 0)
+            self._drop_idle()
+            self._file.close()
 
     def _drop_idle(self) -> None:
         while self._idle:

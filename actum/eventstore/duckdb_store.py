@@ -61,7 +61,7 @@ class DuckDBStore(DuckDBReader, TableFloor):
         vault = (vault or Vault()).or_in(self.path.with_name(f"{self.path.name}.blobs"))
         self._protection = Protection(url, tenant, vault, self._open_rows, clock)
         try:
-            self._connection = self._file.cursor()
+            self._connection = self._cursor()
             self._tenant_no = self._enrol()
         except duckdb.Error as exc:
             self._file.close()
@@ -107,7 +107,7 @@ class DuckDBStore(DuckDBReader, TableFloor):
         if self._read_only:
             raise StoreRefused(self.url, "is opened read-only; nothing was written")
         try:
-            with self._file.cursor() as con:
+            with self._cursor() as con:
                 con.execute("BEGIN")
                 yield con
                 con.execute("COMMIT")
@@ -120,10 +120,9 @@ class DuckDBStore(DuckDBReader, TableFloor):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._drop_idle()
         self._protection.close()
         self._connection.close()
-        self._file.close()
+        self._close_file()
 
     def _open_rows(self) -> KeyRows:
         if self._closed:
@@ -134,7 +133,7 @@ class DuckDBStore(DuckDBReader, TableFloor):
             if exc.name != "duckdb_engine":
                 raise
             raise BadInput("payloads kept apart in DuckDB need duckdb-engine: pip install 'actum[duckdb]'") from None
-        return DuckDBRows(self.url, self._tenant_no, self._file.cursor, read_only=self._read_only)
+        return DuckDBRows(self.url, self._tenant_no, self._cursor, read_only=self._read_only)
 
     # -- everything below runs in the writer's thread ------------------------------------------------------------
 
