@@ -10,33 +10,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actum.engine import (
         Approval,
+        Budget,
         Business,
+        Catch,
         Context,
         Engine,
         Graph,
         Handle,
+        Over,
         Personal,
         Public,
         Retry,
+        Service,
         StepInfo,
         current_step,
         load_graph,
         step,
         workflow,
     )
+    from actum.errors import Incomplete
     from actum.eventstore import EventStore, open_store
 
 __all__ = [
     "Approval",
+    "Budget",
     "Business",
+    "Catch",
     "Context",
     "Engine",
     "EventStore",
     "Graph",
     "Handle",
+    "Incomplete",
+    "Over",
     "Personal",
     "Public",
     "Retry",
+    "Service",
     "StepInfo",
     "current_step",
     "load_graph",
@@ -51,7 +61,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'actum' has no attribute {name!r}")
     from importlib import import_module
 
-    home = "actum.eventstore" if name in ("EventStore", "open_store") else "actum.engine"
+    home = {"EventStore": "actum.eventstore", "open_store": "actum.eventstore", "Incomplete": "actum.errors"}.get(
+        name, "actum.engine"
+    )
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -4,9 +4,14 @@
     ├── BadInput                what was given is wrong; nothing was written
     │   ├── ProfileError        a value outside the canonical profile
     │   ├── DefinitionError     a workflow definition that cannot run
+    │   ├── WorkflowDeprecated  a definition that is not to be started any more
     │   ├── ImportRefused       a foreign file that cannot be read whole
     │   ├── UnknownExecution    no such execution
-    │   └── NotWaiting          an approval that is not open
+    │   ├── UnknownSchedule     no such schedule
+    │   ├── NotWaiting          an approval that is not open
+    │   ├── ControlRefused      an execution that cannot be paused, cancelled or changed like that
+    │   ├── ExecutionEnded      an execution that has ended takes nothing more
+    │   └── IdTaken             the id names an execution of another workflow or input
     ├── StoreError
     │   ├── VersionConflict     the stream moved on; nothing was written
     │   ├── IdempotencyConflict an event id seen before, with other content; nothing was written
@@ -26,17 +31,24 @@
     ├── WorkflowError
     │   ├── StepFailed          a step used up its attempts (raised inside the workflow)
     │   ├── ApprovalRejected    a person said no, or the deadline passed (raised inside the workflow)
+    │   ├── Incomplete          an execution has come as far as it can without more input
+    │   ├── SignalTimeout       no signal came in time (raised inside the workflow)
+    │   ├── ChildFailed         an execution that this one started ended badly (raised inside the workflow)
+    │   ├── Mismatch            a value does not fit its declared type (raised inside the workflow)
     │   ├── ExecutionFailed     an execution ended badly (raised by `handle.result()`)
     │   ├── ExecutionParked     an execution waits for a person to look at it
+    │   ├── ExecutionPaused     an execution is paused, and goes on when a person says so
     │   ├── ReplayDiverged      today's code asks for something else than was recorded
     │   ├── ForeignAwait        a workflow awaited something that is not the engine's
     │   ├── PayloadErased       an execution needs, or would give, what was erased
+    │   ├── MissingService      a step asks for a service that the engine does not have
     │   ├── NoCode              the code of an execution cannot be found
     │   └── OwnedElsewhere      a worker that is alive is running the execution
     ├── TargetError
     │   ├── TargetUnavailable   who takes events cannot take any now; the same events are given again
     │   ├── TargetRefused       who takes events will never take this one
     │   └── TargetGone          who took events wants no more
+    ├── WorkerProcessDied       the process that ran an attempt is gone (the step's failure)
     ├── ErasureRefused          a legal hold or a running execution stands against it; nothing was erased
     └── Fenced                  another worker owns the execution now
 
@@ -95,6 +107,23 @@ class DefinitionError(BadInput):
 
 
 @dataclass(eq=False)
+class WorkflowDeprecated(BadInput):
+    """A published definition that is not to be started any more. Nothing was started."""
+
+    workflow: str
+    definition: str
+    since: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return (
+            f"workflow {self.workflow!r} as {self.definition[:19]}… is deprecated since {self.since[:10]}{why}; "
+            f"nothing was started. Start a newer definition, or publish this one again"
+        )
+
+
+@dataclass(eq=False)
 class ImportRefused(BadInput):
     """A foreign file that cannot be imported. Nothing of it was written."""
 
@@ -118,6 +147,17 @@ class UnknownExecution(BadInput):
 
 
 @dataclass(eq=False)
+class UnknownSchedule(BadInput):
+    """No schedule of this name, or one that was removed. Nothing was written."""
+
+    name: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"there is no schedule {self.name!r} here{self.hint}; nothing was written"
+
+
+@dataclass(eq=False)
 class NotWaiting(BadInput):
     """The approval is not open, so a decision on it has no effect. Nothing was written."""
 
@@ -127,6 +167,49 @@ class NotWaiting(BadInput):
 
     def __str__(self) -> str:
         return f"approval {self.approval!r} of execution {self.execution!r} is {self.status}; nothing was recorded"
+
+
+@dataclass(eq=False)
+class ControlRefused(BadInput):
+    """The execution is not in a state in which this can be done to it. Nothing was written."""
+
+    execution: str
+    asked: str
+    """What was to be done to it: `paused`, `resumed`, `cancelled`, `retried` or `changed`."""
+    why: str
+
+    def __str__(self) -> str:
+        return f"execution {self.execution!r} cannot be {self.asked}: {self.why}; nothing was recorded"
+
+
+@dataclass(eq=False)
+class IdTaken(BadInput):
+    """An execution of this id is there, and it is another one. Nothing was written."""
+
+    execution: str
+    what: str
+    """What differs: `workflow` or `input`."""
+    recorded: str = ""
+    asked: str = ""
+
+    def __str__(self) -> str:
+        if self.what == "workflow":
+            differs = f"of workflow {self.recorded!r}, not {self.asked!r}"
+        else:
+            differs = "with another input"
+        return f"execution {self.execution!r} is there already, {differs}; nothing was started. Choose another id."
+
+
+@dataclass(eq=False)
+class ExecutionEnded(BadInput):
+    """The execution has ended, so nothing reaches it any more. Nothing was written."""
+
+    execution: str
+    status: str
+    refused: str
+
+    def __str__(self) -> str:
+        return f"execution {self.execution!r} has ended ({self.status}); {self.refused}"
 
 
 # -- the store -----------------------------------------------------------------------------------------------
@@ -414,6 +497,59 @@ class ApprovalRejected(WorkflowError):
 
 
 @dataclass(eq=False)
+class Incomplete(WorkflowError):
+    """As far as it goes without more input.
+
+    A step of a graph that returns or raises it runs again when more input has come. Who waits for the result of such
+    an execution gets it raised, with what the execution has said so far; `engine.continue_` gives it more input.
+    """
+
+    output: object = None
+    execution: str = ""
+    request: str = ""
+    """The key of what is asked for."""
+
+    def __str__(self) -> str:
+        if not self.execution:
+            return "more input is needed"
+        return f"execution {self.execution!r} waits for more input ({self.request}); engine.continue_ gives it"
+
+
+@dataclass(eq=False)
+class SignalTimeout(WorkflowError):
+    """No signal came in time. Raised where the workflow waits for it."""
+
+    signal: str
+
+    def __str__(self) -> str:
+        return f"no signal {self.signal!r} came in time"
+
+
+@dataclass(eq=False)
+class ChildFailed(WorkflowError):
+    """An execution that this one started ended without success. Raised where the workflow awaits it."""
+
+    child: str
+    execution: str
+    error_type: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"child {self.child!r} (execution {self.execution!r}) failed: {self.error_type}: {self.message}"
+
+
+@dataclass(eq=False)
+class Mismatch(WorkflowError):
+    """A value does not fit the type that is declared for it. `what` names it; `problem` says where, and why not."""
+
+    what: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.problem}"
+
+
+@dataclass(eq=False)
 class ExecutionFailed(WorkflowError):
     """The execution ended without success."""
 
@@ -435,6 +571,19 @@ class ExecutionParked(WorkflowError):
 
     def __str__(self) -> str:
         return f"execution {self.execution!r} is parked: {self.reason}"
+
+
+@dataclass(eq=False)
+class ExecutionPaused(WorkflowError):
+    """Somebody has paused the execution; nothing of it starts until somebody ends the pause."""
+
+    execution: str
+
+    def __str__(self) -> str:
+        return (
+            f"execution {self.execution!r} is paused; nothing was done. "
+            f"End the pause first: actum executions resume {self.execution}"
+        )
 
 
 @dataclass(eq=False)
@@ -466,6 +615,21 @@ class ForeignAwait(WorkflowError):
         return (
             f"execution {self.execution!r}: {self.where} awaits {self.awaited}, which the engine cannot record. "
             "Move it into a @step, or use what ctx offers."
+        )
+
+
+@dataclass(eq=False)
+class MissingService(WorkflowError, BadInput):
+    """A step asks for a service that its engine does not have."""
+
+    step: str
+    service: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step!r} asks for the service {self.service!r}, which the engine does not have{self.hint}; "
+            f"give it with Engine(services={{{self.service!r}: …}})"
         )
 
 
@@ -504,6 +668,22 @@ class OwnedElsewhere(WorkflowError):
 
     def __str__(self) -> str:
         return f"execution {self.execution!r} is being run by worker {self.owner}, which is alive; nothing was done"
+
+
+@dataclass(eq=False)
+class WorkerProcessDied(ActumError):
+    """The process that ran an attempt ended before the attempt did. It is the attempt's failure.
+
+    `code` is its exit code, less than 0 for a signal; None when nobody can say.
+    """
+
+    code: int | None
+
+    def __str__(self) -> str:
+        if self.code is None:
+            return "the process that ran the step is gone"
+        how = f"by signal {-self.code}" if self.code < 0 else f"with code {self.code}"
+        return f"the process that ran the step ended {how}"
 
 
 @dataclass(eq=False)

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actum.engine import views
+from actum.engine.rules import views
 from actum.errors import BadInput, LogForked
 from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey
 from actum.eventstore import EventStore, open_store
-from actum.eventstore.check_seals import Trusted
-from actum.eventstore.sealing import Sealer
+from actum.eventstore.check.seals import Trusted
+from actum.eventstore.sealing.sealer import Sealer
 from actum.settings import Settings
 
 if TYPE_CHECKING:
     from actum.archive import ArchivePlace
-    from actum.eventstore.checkpoint_store import CheckpointStore
-    from actum.eventstore.key_file import KeyPlace
+    from actum.eventstore.sealing.checkpoint_store import CheckpointStore
+    from actum.eventstore.sealing.key_file import KeyPlace
     from actum.relay import Ledger
 
 __all__ = [
@@ -99,13 +99,13 @@ def signing_key(store: EventStore, settings: Settings | None = None) -> SigningK
     place = _key_place(store, settings)
     if place is None:
         return None
-    from actum.eventstore.key_file import current_key
+    from actum.eventstore.sealing.key_file import current_key
 
     return current_key(place, store)
 
 
 def _key_place(store: EventStore, settings: Settings | None) -> KeyPlace | None:
-    from actum.eventstore.key_file import KeyPlace
+    from actum.eventstore.sealing.key_file import KeyPlace
 
     if settings is not None and settings.key_file:
         path = Path(settings.key_file)
@@ -119,7 +119,7 @@ def _key_place(store: EventStore, settings: Settings | None) -> KeyPlace | None:
 
 def checkpoint_store(store: EventStore, settings: Settings | None = None) -> CheckpointStore | None:
     """Where this log's last checkpoint is kept apart from it; None for a store that is no file, without a setting."""
-    from actum.eventstore.checkpoint_store import open_checkpoint_store
+    from actum.eventstore.sealing.checkpoint_store import open_checkpoint_store
 
     if settings is not None and settings.checkpoints:
         return open_checkpoint_store(settings.checkpoints + ("" if store.tenant == "default" else f".{store.tenant}"))
@@ -164,7 +164,7 @@ def rotate_key(store: EventStore, settings: Settings | None = None) -> tuple[Ver
 
     A crash on the way leaves either the old key in force or the new one; the next use of the key settles which.
     """
-    from actum.eventstore.key_file import rotate
+    from actum.eventstore.sealing.key_file import rotate
 
     place = _key_place(store, settings)
     if place is None:
@@ -176,8 +176,8 @@ def rotate_key(store: EventStore, settings: Settings | None = None) -> tuple[Ver
 
 
 def begin_epoch(store: EventStore, settings: Settings, reason: str, clock: Callable[[], int]) -> LogForked:
-    """Go on with a log that lost signed events, under a new origin; see `actum.eventstore.restored.begin_epoch`."""
-    from actum.eventstore.restored import begin_epoch as begin
+    """Go on with a log that lost signed events, under a new origin; see `eventstore.sealing.restored`."""
+    from actum.eventstore.sealing.restored import begin_epoch as begin
 
     key, kept = signing_key(store, settings), checkpoint_store(store, settings)
     if key is None or kept is None:
@@ -193,7 +193,7 @@ def rewrap_keys(store: EventStore, settings: Settings, *, new: bool) -> int:
 
     A crash on the way leaves old and new keys in the ring, and every data key wrapped by one of them.
     """
-    from actum.eventstore.key_ring import FileKeyRing, open_key_ring
+    from actum.eventstore.payloads.key_ring import FileKeyRing, open_key_ring
 
     if not settings.key_ring:
         raise BadInput("no key ring is set; name one with ACTUM_KEY_RING")
@@ -225,7 +225,7 @@ def relay_ledger(settings: Settings) -> Ledger:
     """
     from sqlalchemy import URL
 
-    from actum.eventstore.cursors_sql import open_engine
+    from actum.eventstore.subscriptions.cursors_sql import open_engine
     from actum.relay import Ledger
 
     path = _path_of(settings.store)
@@ -233,12 +233,12 @@ def relay_ledger(settings: Settings) -> Ledger:
         beside = _beside(path.absolute(), settings.tenant, "cursors")
         engine = open_engine(URL.create("sqlite", database=str(beside)))
     elif settings.store.startswith("postgresql://"):
-        from actum.eventstore.postgres_open import parse_url
+        from actum.eventstore.postgres.open import parse_url
 
         parameters = {**parse_url(settings.store).parameters, "application_name": "actum relay"}
         engine = open_engine(URL.create("postgresql+psycopg"), parameters)
     elif settings.store.startswith(("mysql://", "mariadb://")):
-        from actum.eventstore.mysql_open import parse_url as parse_mysql_url
+        from actum.eventstore.mysql.open import parse_url as parse_mysql_url
 
         engine = open_engine(URL.create("mysql+pymysql"), parse_mysql_url(settings.store).parameters)
     else:
@@ -285,11 +285,11 @@ def _beside(path: Path, tenant: str, what: str) -> Path:
 
 def _path_of(url: str) -> Path | None:
     if url.startswith("sqlite:///"):
-        from actum.eventstore.sqlite_open import parse_url
+        from actum.eventstore.sqlite.open import parse_url
 
         return parse_url(url)[0]
     if url.startswith("duckdb:///"):
-        from actum.eventstore import duckdb_open
+        from actum.eventstore.duckdb import open as duckdb_open
 
         return duckdb_open.parse_url(url)[0]
     return None

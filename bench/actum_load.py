@@ -1,4 +1,4 @@
-"""actum's side of each workload. `python -m bench.actum_load WORKLOAD FOLDER …` prints FIGURES lines."""
+"""actum's side of each workload. `python -m bench.actum_load WORKLOAD URL …` prints FIGURES lines."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import time
 BORN = time.perf_counter()
 
 import asyncio  # noqa: E402
-from pathlib import Path  # noqa: E402
+import gc  # noqa: E402
 
 from actum import Engine, open_store  # noqa: E402
 from bench import workflows  # noqa: E402
-from bench.common import emit, measured, sqlite_bytes, word  # noqa: E402
+from bench.common import bytes_of, emit, measured, resident_mib, word  # noqa: E402
 
-FOLDER = Path(word(2))
-URL = f"sqlite:///{FOLDER / 'actum.db'}"
+URL = word(2)
 
 
 async def executions(workflow: str, count: int, at_once: int, steps: int) -> None:
@@ -23,7 +22,7 @@ async def executions(workflow: str, count: int, at_once: int, steps: int) -> Non
     store = open_store(URL)
     async with Engine(store) as engine:
         await (await engine.start(code, steps)).result()
-        before = sqlite_bytes(FOLDER / "actum.db")
+        before = bytes_of(URL)
         gate = asyncio.Semaphore(at_once)
 
         async def one() -> None:
@@ -37,8 +36,34 @@ async def executions(workflow: str, count: int, at_once: int, steps: int) -> Non
     emit(
         steps_per_s=done / clock.wall_s,
         cpu_us_per_step=clock.cpu_s / done * 1e6,
-        bytes_per_step=(sqlite_bytes(FOLDER / "actum.db") - before) / done,
+        bytes_per_step=(bytes_of(URL) - before) / done,
     )
+
+
+async def latency(steps: int) -> None:
+    """One execution of `steps` steps: what the engine adds to each."""
+    store = open_store(URL)
+    async with Engine(store) as engine:
+        await (await engine.start(workflows.stamped, steps)).result()
+    store.close()
+    emit(**workflows.stamps.figures())
+
+
+async def waiting(count: int) -> None:
+    """What `count` executions cost in memory that have done three steps and wait for a person."""
+    store = open_store(URL)
+    async with Engine(store) as engine:
+        warm = await engine.start(workflows.waiting, 3)
+        await warm.wait_asking()
+        gc.collect()
+        before, disk = resident_mib(), bytes_of(URL)
+        handles = [await engine.start(workflows.waiting, 3) for _ in range(count)]
+        for handle in handles:
+            await handle.wait_asking()
+        del handles, handle
+        gc.collect()
+        emit(mib_per_1000=(resident_mib() - before) * 1000 / count, disk_bytes_each=(bytes_of(URL) - disk) / count)
+    store.close()
 
 
 async def hold(workflow: str, count: int, steps: int) -> None:
@@ -110,7 +135,7 @@ def append(batch: int, callers: int, seconds: float) -> None:
 
 def rebuild(execution: str) -> None:
     """Read one execution's stream and fold it; the best of what a warm process does."""
-    from actum.engine.state import fold
+    from actum.engine.rules.folding import fold
 
     store = open_store(URL)
     took = []
@@ -124,7 +149,7 @@ def rebuild(execution: str) -> None:
 
 def verify() -> None:
     """The whole store: bytes, chains, payloads, tree, views."""
-    from actum.eventstore.check import check_store
+    from actum.eventstore.check.store import check_store
     from actum.wiring import rebuild_views
 
     store = open_store(URL)
@@ -139,6 +164,10 @@ def verify() -> None:
 match word(1):
     case "executions":
         asyncio.run(executions(word(3), int(word(4)), int(word(5)), int(word(6))))
+    case "latency":
+        asyncio.run(latency(int(word(3))))
+    case "waiting":
+        asyncio.run(waiting(int(word(3))))
     case "hold":
         asyncio.run(hold(word(3), int(word(4)), int(word(5))))
     case "recover":

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,38 @@ def sqlite_bytes(path: Path) -> int:
     finally:
         con.close()
     return os.path.getsize(path)
+
+
+def bytes_of(url: str) -> int:
+    """What a database takes on disk: a SQLite file with its write-ahead log written back, or tables and indexes."""
+    if url.startswith("sqlite"):
+        return sqlite_bytes(Path(url.removeprefix("sqlite:///")))
+    from actum.testing.postgres import ask
+
+    ask(url, "CHECKPOINT")
+    ((used,),) = ask(url, "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND oid > 16384")
+    return int(used)
+
+
+class Stamps:
+    """When each step of a workflow began: what lies between two of them is what the engine added to one step."""
+
+    def __init__(self) -> None:
+        self._at: list[int] = []
+
+    def now(self) -> None:
+        self._at.append(time.perf_counter_ns())
+
+    def figures(self, skip: int = 20) -> dict[str, float]:
+        """The middle and the slow end of what was added to a step, in milliseconds; the first few are left out."""
+        gaps = sorted((after - before) / 1e6 for before, after in pairwise(self._at[skip:]))
+        return {"p50_ms": gaps[len(gaps) // 2], "p99_ms": gaps[int(len(gaps) * 0.99)]}
+
+
+def resident_mib() -> float:
+    """Memory of this process, as the kernel counts it."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def word(index: int, default: str = "") -> str:

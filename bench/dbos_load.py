@@ -1,4 +1,4 @@
-"""DBOS's side of the same workloads, with its defaults: SQLite, rollback journal, synchronous=FULL."""
+"""DBOS's side of the same workloads, with its defaults: on SQLite a rollback journal and synchronous=FULL."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import time
 BORN = time.perf_counter()
 
 import asyncio  # noqa: E402
+import gc  # noqa: E402
 import os  # noqa: E402
-from pathlib import Path  # noqa: E402
 
 from dbos import DBOS, SetWorkflowID  # noqa: E402
 
-from bench.common import emit, measured, sqlite_bytes, word  # noqa: E402
+from bench.common import Stamps, bytes_of, emit, measured, resident_mib, word  # noqa: E402
 
-FOLDER = Path(word(2))
-FILE = FOLDER / "dbos.db"
+URL = word(2)
 HOLD = os.environ.get("BENCH_HOLD") == "1"
 held = 0
+stamps = Stamps()
 
 DBOS(
     config={
         "name": "bench",
-        "system_database_url": f"sqlite:///{FILE}",
+        "system_database_url": URL,
         "log_level": "ERROR",
         "run_admin_server": False,
         "application_version": "1",
@@ -47,6 +47,27 @@ async def gate(i: int) -> int:
         held += 1
         await asyncio.sleep(3600)
     return i
+
+
+@DBOS.step()
+async def stamp(i: int) -> int:
+    stamps.now()
+    return i
+
+
+@DBOS.workflow()
+async def stamped(steps: int) -> int:
+    total = 0
+    for i in range(steps):
+        total += await stamp(i)
+    return total
+
+
+@DBOS.workflow()
+async def asking(steps: int) -> int:
+    for i in range(steps):
+        await echo(i)
+    return await DBOS.recv_async("answer", timeout_seconds=3600)
 
 
 @DBOS.workflow()
@@ -92,7 +113,7 @@ WORKFLOWS = {"sequence": sequence, "small": small, "fan_out": fan_out, "half_way
 async def executions(workflow: str, count: int, at_once: int, steps: int) -> None:
     code = WORKFLOWS[workflow]
     await code(steps)
-    before = sqlite_bytes(FILE)
+    before = bytes_of(URL)
     limit = asyncio.Semaphore(at_once)
 
     async def run() -> None:
@@ -105,8 +126,32 @@ async def executions(workflow: str, count: int, at_once: int, steps: int) -> Non
     emit(
         steps_per_s=done / clock.wall_s,
         cpu_us_per_step=clock.cpu_s / done * 1e6,
-        bytes_per_step=(sqlite_bytes(FILE) - before) / done,
+        bytes_per_step=(bytes_of(URL) - before) / done,
     )
+
+
+async def latency(steps: int) -> None:
+    await stamped(steps)
+    emit(**stamps.figures())
+
+
+async def waiting(count: int) -> None:
+    """Workflows that have done three steps and wait for a message."""
+
+    async def started(how_many: int) -> None:
+        for _ in range(how_many):
+            await DBOS.start_workflow_async(asking, 3)
+
+    await started(1)
+    await asyncio.sleep(1)
+    gc.collect()
+    before, disk = resident_mib(), bytes_of(URL)
+    await started(count)
+    while len(await DBOS.list_workflows_async(status="PENDING", load_input=False, load_output=False)) <= count:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(5)  # until the last of them has come to its wait: nothing says when
+    gc.collect()
+    emit(mib_per_1000=(resident_mib() - before) * 1000 / count, disk_bytes_each=(bytes_of(URL) - disk) / count)
 
 
 async def hold(workflow: str, count: int, steps: int) -> None:
@@ -147,6 +192,10 @@ DBOS.launch()
 match word(1):
     case "executions":
         asyncio.run(executions(word(3), int(word(4)), int(word(5)), int(word(6))))
+    case "latency":
+        asyncio.run(latency(int(word(3))))
+    case "waiting":
+        asyncio.run(waiting(int(word(3))))
     case "hold":
         asyncio.run(hold(word(3), int(word(4)), int(word(5))))
     case "recover":

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from actum import Engine
 from actum.eventstore import EventStore, ExactlyOnce, MemoryCursors, Subscription, open_store
-from actum.eventstore.cursors_sql import SqlCursors, open_engine
+from actum.eventstore.subscriptions.cursors_sql import SqlCursors, open_engine
 from actum.metrics import Fold
 from actum.relay import Ledger, Relay, open_target
 from actum.relay.registry import TargetOptions

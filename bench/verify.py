@@ -32,10 +32,10 @@ from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey, sign
 from actum.events.merkle import Frontier
 from actum.events.tlog_proof import TlogProof, verify_event
 from actum.eventstore import NO_STREAM, Append, EventStore, ViewRow, open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.check_workers import Workers
-from actum.eventstore.proving import prove_event
-from actum.eventstore.tile_folder import TileFolder
+from actum.eventstore.check.store import check_store
+from actum.eventstore.check.workers import Workers
+from actum.eventstore.sealing.proving import prove_event
+from actum.eventstore.sealing.tile_folder import TileFolder
 from actum.testing.postgres import ask, database, server_is_there
 from actum.wiring import rebuild_views
 
@@ -91,6 +91,8 @@ def view_row(stream: str, events: list[NewEvent]) -> ViewRow:
         "ended_at": events[-1].at,
         "wake_us": None,
         "error_type": None,
+        "priority": None,
+        "labels": None,
     }
     return ViewRow("executions", (stream.removeprefix("execution/"),), events[0].facts | row)
 

@@ -6,10 +6,12 @@ import asyncio
 import os
 from typing import Any
 
-from actum import Context, step, workflow
+from actum import Approval, Context, step, workflow
+from bench.common import Stamps
 
 HOLD = os.environ.get("BENCH_HOLD") == "1"
 held = 0
+stamps = Stamps()
 
 
 @step
@@ -31,6 +33,29 @@ async def gate(i: int) -> int:
         held += 1
         await asyncio.sleep(3600)
     return i
+
+
+@step
+async def stamp(i: int) -> int:
+    stamps.now()
+    return i
+
+
+@workflow
+async def stamped(ctx: Context, steps: int) -> int:
+    total = 0
+    for i in range(steps):
+        total += await stamp(i)
+    return total
+
+
+@workflow
+async def waiting(ctx: Context, steps: int) -> int:
+    """Some steps, and then a question to people that nobody answers."""
+    for i in range(steps):
+        await echo(i)
+    await ctx.approve(Approval("Go on?", context={"order": "A-17"}))
+    return steps
 
 
 @workflow

@@ -13,7 +13,7 @@ from actum.archive.segment import (
     SEGMENT_EVENTS,
     Segment,
     check_segment,
-    read_segment,
+    read_segment_at,
     write_payloads,
     write_segment,
 )
@@ -25,7 +25,7 @@ from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier, inclusion_proof, root_of
 from actum.events.rotation import Trust, follow
 from actum.eventstore import ANY, Append, EventStore, RawEvent
-from actum.eventstore.sealing import origin_of, rotations_in, system_stream
+from actum.eventstore.sealing.sealer import origin_of, rotations_in, system_stream
 
 __all__ = ["archive_log", "newest_signed", "segments_of", "system_events", "trust_in"]
 
@@ -94,7 +94,7 @@ def segments_of(place: ArchivePlace, tenant: str, segment_events: int | None = N
     for name in place.names():
         if name.endswith(".payloads.parquet"):
             continue
-        segment = read_segment(place.fetch(name))
+        segment = read_segment_at(place, name)
         wanted = segment_events or (found[0].count if found else segment.count)
         if segment.tenant != tenant:
             raise ArchiveDamaged(place.url, segment.first, f"{name} is of tenant {segment.tenant!r}, not {tenant!r}")

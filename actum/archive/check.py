@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
+from typing import Final
 
 from actum.archive.archiving import segments_of, system_events, trust_in
 from actum.archive.places import ArchivePlace
@@ -14,14 +16,18 @@ from actum.archive.segment import Segment, check_segment
 from actum.archive.tiles import check_tiles
 from actum.errors import ArchiveDamaged, CheckpointRefused
 from actum.events.checkpoint import VerifierKey
+from actum.events.epoch import Epoch, Epochs
 from actum.events.rotation import Trust
 from actum.eventstore import EventStore
-from actum.eventstore.check_workers import Workers
-from actum.eventstore.verification import Bad, Check, Faults, Verdict, Verification
+from actum.eventstore.check.verdict import Bad, Check, Faults, Verdict, Verification
+from actum.eventstore.check.workers import Workers
+from actum.eventstore.sealing.sealer import epochs_in, origin_of
 
 __all__ = ["check_archive", "with_archive"]
 
 Progress = Callable[[int, int], None]
+
+_EVERYTHING: Final = 1 << 62
 
 
 def _silent(done: int, total: int) -> None:
@@ -40,8 +46,9 @@ def check_archive(
     """Re-hash every segment to its signed root; with the log, also that it has archived just these.
 
     Needs nothing but the files and the keys: an auditor can run it without the log. The first wrong event is named.
-    Without keys signatures are not checked, and the check of that name says so. With `workers` each segment is checked
-    by one of them; the answer is the same.
+    Without keys signatures are not checked, and the check of that name says so. Segments whose checkpoint belongs to an
+    epoch that the log lost are named in the check `epochs`; then the verdict is "verified_with_gaps". With `workers`
+    each segment is checked by one of them; the answer is the same.
     """
     gaps, hashes, payloads, signatures, recorded = map(
         Faults, ("segments", "headers", "payloads", "signatures", "recorded")
@@ -75,6 +82,7 @@ def check_archive(
             case _:
                 missing += outcome
         progress(segment.first + segment.count, total)
+    lost = _under_lost_checkpoints(segments, epochs_in(own, origin_of(tenant), trust if keys else None, _EVERYTHING))
     files = f"{len(segments)} segment{'' if len(segments) == 1 else 's'}"
     if not segments and not gaps.count:
         gaps.at(0, None, None, "there is no segment here")
@@ -90,13 +98,14 @@ def check_archive(
         else Check("signatures", None, "not checked: no key was given"),
         check_tiles(place, tenant, segments),
         _against(store, segments, recorded),
+        *lost,
     )
-    verdict = "failed" if any(check.ok is False for check in checks) else "verified"
+    good: Verdict = "verified_with_gaps" if lost else "verified"
     found = [f.first for f in (gaps, hashes, payloads, signatures, recorded) if f.first is not None]
     first: Bad | None = min(found, key=lambda bad: bad.position, default=None)
     newest = segments[-1].signed if segments else None
     return Verification(
-        "failed" if verdict == "failed" else "verified",
+        "failed" if any(check.ok is False for check in checks) else good,
         total,
         0 if newest is None else newest.size,
         b"" if newest is None else newest.root,
@@ -111,6 +120,21 @@ def _outcome(path: Path, trust: Trust, payloads: Path | None) -> int | ArchiveDa
         return check_segment(path, trust, payloads)
     except (ArchiveDamaged, CheckpointRefused) as exc:
         return exc
+
+
+def _under_lost_checkpoints(segments: Sequence[Segment], epochs: Epochs) -> list[Check]:
+    """What is to be said of segments whose checkpoint the log has abandoned; nothing when there are none."""
+    names: dict[Epoch, list[str]] = {}
+    for segment in segments:
+        with suppress(CheckpointRefused):
+            epoch = epochs.lost(segment.signed)
+            if epoch is not None:
+                names.setdefault(epoch, []).append(segment.name)
+    told = [
+        f"the checkpoint of {found[0]}{f' and of {len(found) - 1} more' if found[1:] else ''} belongs to {epoch.loss()}"
+        for epoch, found in names.items()
+    ]
+    return [Check("epochs", None, "; ".join(told))] if told else []
 
 
 def with_archive(log: Verification, archive: Verification) -> Verification:

@@ -23,7 +23,7 @@ from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
 from actum.eventstore import ANY, Append, EventStore, TreeState
 from actum.eventstore.floor import HotStore
-from actum.eventstore.sealing import system_stream
+from actum.eventstore.sealing.sealer import system_stream
 
 __all__ = ["drop_archived", "lives", "record_life"]
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ __all__ = ["ArchivePlace", "Bucket", "Folder", "open_place"]
 
 
 class ArchivePlace(Protocol):
-    """Files by name."""
+    """Files by name. It can be sent to another process."""
 
     url: str
 
@@ -38,6 +39,9 @@ class ArchivePlace(Protocol):
 
     def fetch_again(self, name: str) -> Path:
         """As `fetch`, but as the place has it now: never a copy from before."""
+
+    def end_of(self, name: str, most_bytes: int) -> bytes:
+        """The last bytes of the file, all of it when it is no longer than that."""
 
 
 def open_place(url: str) -> ArchivePlace:
@@ -108,11 +112,18 @@ class Folder:
     def fetch_again(self, name: str) -> Path:
         return self.fetch(name)
 
+    def end_of(self, name: str, most_bytes: int) -> bytes:
+        return _end_of(self.fetch(name), most_bytes)
+
 
 class Bucket:
-    """Objects of an S3 bucket under a prefix. What was fetched lies in a temporary folder as long as this object."""
+    """Objects of an S3 bucket under a prefix. What was fetched lies in a temporary folder as long as this object.
 
-    def __init__(self, url: str) -> None:
+    In another process it has that folder too, so that no file is fetched twice.
+    """
+
+    def __init__(self, url: str, here: Path | None = None) -> None:
+        """`here`: where another one, which will outlast this one, keeps what was fetched."""
         import boto3
 
         self._bucket, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
@@ -121,8 +132,12 @@ class Bucket:
         self.url = f"s3://{self._bucket}/{prefix}".rstrip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self._s3: Any = boto3.client("s3")
-        self._here = Path(tempfile.mkdtemp(prefix="actum-archive-"))
-        weakref.finalize(self, shutil.rmtree, self._here, ignore_errors=True)
+        self._here = here or Path(tempfile.mkdtemp(prefix="actum-archive-"))
+        if here is None:
+            weakref.finalize(self, shutil.rmtree, self._here, ignore_errors=True)
+
+    def __reduce__(self) -> tuple[Callable[[str, Path], Bucket], tuple[str, Path]]:
+        return _again, (self.url, self._here)
 
     def names(self) -> list[str]:
         pages = self._asked(
@@ -164,7 +179,7 @@ class Bucket:
         path = self._here / name
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f"{path.name}.part")
+            beside = path.with_name(f"{path.name}.{os.getpid()}.part")
             self._asked(lambda: self._s3.download_file(self._bucket, self._prefix + name, str(beside)))
             beside.rename(path)
         return path
@@ -172,6 +187,25 @@ class Bucket:
     def fetch_again(self, name: str) -> Path:
         (self._here / name).unlink(missing_ok=True)
         return self.fetch(name)
+
+    def end_of(self, name: str, most_bytes: int) -> bytes:
+        path = self._here / name
+        if path.exists():
+            return _end_of(path, most_bytes)
+
+        def ask() -> bytes:
+            from botocore.exceptions import ClientError
+
+            try:
+                there = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes=-{most_bytes}")
+            except ClientError as exc:
+                if exc.response["ResponseMetadata"]["HTTPStatusCode"] == 416:
+                    return b""  # an empty object has no last bytes
+                raise
+            return bytes(there["Body"].read())
+
+        end: bytes = self._asked(ask)
+        return end
 
     def _asked(self, ask: Any) -> Any:
         try:
@@ -181,6 +215,18 @@ class Bucket:
 
     def _refused(self, exc: Exception) -> StoreRefused:
         return StoreRefused(self.url, f"the bucket did not answer as it should: {exc}")
+
+
+@cache
+def _again(url: str, here: Path) -> Bucket:
+    """In another process: one for all that is sent there, since a client takes long to make."""
+    return Bucket(url, here)
+
+
+def _end_of(path: Path, most_bytes: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - most_bytes))
+        return file.read()
 
 
 def _digest(path: Path) -> str:

@@ -18,7 +18,7 @@ from actum.errors import ArchiveDamaged
 from actum.events import RecordedEvent
 from actum.eventstore import RawEvent
 from actum.eventstore.floor import Stretch
-from actum.eventstore.sealing import system_stream
+from actum.eventstore.sealing.sealer import system_stream
 
 __all__ = ["ArchivedEvents", "PayloadRow", "events_in"]
 
@@ -62,7 +62,7 @@ class ArchivedEvents:
                 yield row
                 at += 1
             if at == before:
-                raise ArchiveDamaged(str(path), at, "it is missing")
+                raise ArchiveDamaged(self.place.url, at, "it is missing: no segment holds it")
 
     def _payloads(self, first: int, end: int) -> Iterator[PayloadRow]:
         at = first

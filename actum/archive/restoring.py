@@ -24,10 +24,10 @@ from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
 from actum.eventstore import ANY, Append, RawEvent, TreeState, ViewRow
-from actum.eventstore.check_views import Rebuild
-from actum.eventstore.erasures import Erasures, read_custody
+from actum.eventstore.check.views import Rebuild
+from actum.eventstore.custody.erasures import Erasures, read_custody
 from actum.eventstore.floor import HotStore, Stretch
-from actum.eventstore.sealing import origin_of, system_stream
+from actum.eventstore.sealing.sealer import origin_of, system_stream
 
 __all__ = ["restore"]
 

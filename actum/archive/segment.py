@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from actum.archive.places import ArchivePlace
 from actum.errors import ArchiveDamaged
 from actum.events import leaf_hash, payload_digest, to_us
 from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified
@@ -25,7 +26,7 @@ from actum.events.merkle import Frontier, verify_inclusion
 from actum.events.rotation import Trust
 from actum.eventstore import RawEvent
 from actum.eventstore.floor import stays
-from actum.eventstore.sealing import origin_of
+from actum.eventstore.sealing.sealer import origin_of
 
 __all__ = [
     "NAMES",
@@ -34,6 +35,7 @@ __all__ = [
     "check_segment",
     "payloads_writer",
     "read_segment",
+    "read_segment_at",
     "rows_of",
     "write_payloads",
     "write_segment",
@@ -43,6 +45,7 @@ SEGMENT_EVENTS: Final = 65_536
 FORMAT: Final = 2
 _ABOUT: Final = b"actum.segment"
 _ROW_GROUP: Final = 8_192
+_FOOTER: Final = 262_144  # several times what the footer of a whole segment takes
 
 # No statistics: a reader would trust them without looking, and no hash covers them. Checksums: pages are checked.
 _AS: Final = {"compression": "zstd", "version": "2.6", "write_statistics": False, "write_page_checksum": True}
@@ -237,17 +240,29 @@ def _pages(events: Iterable[RawEvent]) -> Iterator[list[RawEvent]]:
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
+def read_segment_at(place: ArchivePlace, name: str) -> Segment:
+    """As `read_segment`, of a file at a place: only its end is fetched, where Parquet says what is in it."""
+    end = place.end_of(name, _FOOTER)
+    if int.from_bytes(end[-8:-4], "little") + 8 > len(end):
+        return read_segment(place.fetch(name))
+    return _segment_in(pa.BufferReader(end), f"{place.url}/{name}")
+
+
 def read_segment(path: Path) -> Segment:
     """What a segment's file says of itself; nothing of it is checked.
 
     Raises `ArchiveDamaged` for what is no segment.
     """
+    return _segment_in(path, str(path))
+
+
+def _segment_in(source: Path | pa.BufferReader, path: str) -> Segment:
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(source).metadata or {}
         about = orjson.loads(metadata[_ABOUT])
         if about["format"] not in NAMES:
             raise ArchiveDamaged(
-                str(path), 0, f"is of format {about['format']}; this program reads {' and '.join(map(str, NAMES))}"
+                path, 0, f"is of format {about['format']}; this program reads {' and '.join(map(str, NAMES))}"
             )
         segment = Segment(
             about["tenant"],
@@ -260,9 +275,9 @@ def read_segment(path: Path) -> Segment:
         )
         count, first = segment.count, segment.first
         if type(count) is not int or type(first) is not int or count < 1 or count & (count - 1) or first % count:
-            raise ArchiveDamaged(str(path), 0, f"{count} events from {first} on are no segment")
+            raise ArchiveDamaged(path, 0, f"{count} events from {first} on are no segment")
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
-        raise ArchiveDamaged(str(path), 0, f"is no segment ({type(exc).__name__}: {exc})") from exc
+        raise ArchiveDamaged(path, 0, f"is no segment ({type(exc).__name__}: {exc})") from exc
     return segment
 
 

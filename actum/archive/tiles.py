@@ -17,7 +17,7 @@ from actum.errors import ArchiveDamaged, StoreRefused
 from actum.events import leaf_hash
 from actum.events.merkle import NodeAt, root_of
 from actum.events.tiles import WIDTH, Tile, hashes_of, node_at, tiles_between
-from actum.eventstore.verification import Check, Faults
+from actum.eventstore.check.verdict import Check, Faults
 
 __all__ = ["check_tiles", "complete_tiles", "put_tiles", "tile_nodes"]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import islice
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from actum.archive.places import ArchivePlace
 from actum.archive.reading import ArchivedEvents
@@ -13,14 +15,63 @@ from actum.errors import EventsArchived, IdempotencyConflict, VersionConflict
 from actum.events import PartName, RecordedEvent
 from actum.events.merkle import Frontier
 from actum.eventstore import Append, Appended, Batch, EventStore, RawEvent, TreeState
+from actum.eventstore.check.workers import ReadElsewhere
 from actum.eventstore.expected import answer_from, sort_out_conflict
 from actum.eventstore.floor import HotStore
-from actum.eventstore.protection import KEPT_APART
-from actum.eventstore.subjects import Parts
+from actum.eventstore.payloads.boxes import KEPT_APART
+from actum.eventstore.payloads.subjects import Parts
 
-__all__ = ["WholeStore", "hot_of"]
+__all__ = ["WholeReader", "WholeStore", "hot_of"]
 
 _PAGE = 500
+
+
+class HotReader(Protocol):
+    """What is asked of the store, as `HotStore` says."""
+
+    def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]: ...
+
+    def parts_of(self, position: int, event_id: str) -> Parts | None: ...
+
+    def payloads_here(self, first: int, end: int) -> Iterator[tuple[int, bytes, bytes]]: ...
+
+
+class WholeReader:
+    """Store and archive as one log, for reading as it lies there; in another process, too."""
+
+    def __init__(self, hot: HotReader, archived: ArchivedEvents) -> None:
+        self._hot = hot
+        self._archived = archived
+
+    def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
+        at = max(after, -1) + 1
+        end = None if limit is None else at + max(limit, 0)
+        while end is None or at < end:
+            try:
+                for row in self._hot.read_raw(at - 1, None if end is None else end - at):
+                    yield row
+                    at = row.position + 1
+                return
+            except EventsArchived as gone:
+                for row in self.below(at, gone.floor if end is None else min(gone.floor, end), payloads=True):
+                    yield row if row.payload is not None else row._replace(payload=self._parts(row))
+                    at = row.position + 1
+
+    def _parts(self, row: RawEvent) -> Parts | None:
+        return self._hot.parts_of(row.position, row.id) if KEPT_APART in row.header else None
+
+    def below(self, first: int, end: int, *, payloads: bool) -> Iterator[RawEvent]:
+        """Events that have left, with the payloads that left with them or lie beside their headers here."""
+        beside = self._hot.payloads_here(first, end) if payloads else ()
+        return self._archived.between(first, end, payloads=payloads, beside=beside)
+
+
+@contextmanager
+def _reading(
+    hot: Callable[[], AbstractContextManager[HotReader]], place: ArchivePlace, tenant: str
+) -> Iterator[WholeReader]:
+    with hot() as reader:
+        yield WholeReader(reader, ArchivedEvents(place, tenant))
 
 
 class WholeStore:
@@ -36,7 +87,9 @@ class WholeStore:
         self.url = hot.url
         self.tenant = hot.tenant
         self._archived = ArchivedEvents(place, hot.tenant)
+        self._raw = WholeReader(hot, self._archived)
         self._removal = Removal(place, hot.tenant)
+        self.read_raw = self._raw.read_raw
         self.append_soon = hot.append_soon
         self.head = hot.head
         self.wait = hot.wait
@@ -47,9 +100,11 @@ class WholeStore:
         self.add_checkpoint = hot.add_checkpoint
         self.checkpoints = hot.checkpoints
         self.close = hot.close
+        if isinstance(hot, ReadElsewhere):  # else this log has no such method either
+            self.elsewhere = partial(_opener, hot, place)
 
     def __getattr__(self, name: str) -> Any:  # Any: what only this kind of store has, such as the path of its file
-        if name in ("hot", "elsewhere"):  # from elsewhere the store alone would be read
+        if name == "hot":
             raise AttributeError(name)
         return getattr(self.hot, name)
 
@@ -128,35 +183,19 @@ class WholeStore:
                         left = left if left is None else left - 1
                         yield event
 
-    def read_raw(self, after: int = -1, limit: int | None = None) -> Iterator[RawEvent]:
-        at = max(after, -1) + 1
-        end = None if limit is None else at + max(limit, 0)
-        while end is None or at < end:
-            try:
-                for row in self.hot.read_raw(at - 1, None if end is None else end - at):
-                    yield row
-                    at = row.position + 1
-                return
-            except EventsArchived as gone:
-                for row in self._below(at, gone.floor if end is None else min(gone.floor, end), payloads=True):
-                    yield row if row.payload is not None else row._replace(payload=self._parts(row))
-                    at = row.position + 1
-
-    def _parts(self, row: RawEvent) -> Parts | None:
-        return self.hot.parts_of(row.position, row.id) if KEPT_APART in row.header else None
-
     def _events_below(self, first: int, end: int, *, payloads: bool) -> Iterator[RecordedEvent]:
-        rows = self._below(first, end, payloads=payloads)
+        rows = self._raw.below(first, end, payloads=payloads)
         while page := [_recorded(row) for row in islice(rows, _PAGE)]:
             yield from self.hot.opened(page) if payloads else page
-
-    def _below(self, first: int, end: int, *, payloads: bool) -> Iterator[RawEvent]:
-        beside = self.hot.payloads_here(first, end) if payloads else ()
-        return self._archived.between(first, end, payloads=payloads, beside=beside)
 
 
 def _recorded(row: RawEvent) -> RecordedEvent:
     return RecordedEvent(row.position, row.header, row.payload if isinstance(row.payload, bytes) else None, row.salt)
+
+
+def _opener(hot: HotStore, place: ArchivePlace) -> Callable[[], AbstractContextManager[WholeReader]]:
+    """What opens the log for reading in another process; it can be sent there."""
+    return partial(_reading, cast(Any, hot).elsewhere(), place, hot.tenant)
 
 
 def hot_of(store: EventStore) -> HotStore:

@@ -76,8 +76,8 @@ def show(
     import orjson
 
     from actum.cli.executions import load, missing_in
-    from actum.engine.approvals import pick_approval
-    from actum.engine.state import fold
+    from actum.engine.rules.folding import fold
+    from actum.engine.runtime.approvals import pick_approval
 
     with log_of() as store:
         events = load(store, execution)
@@ -137,8 +137,8 @@ def reject(
 
 
 def _answer(execution: str, approval: str | None, granted: bool, by: str | None, comment: str, json: bool) -> None:
-    from actum.engine.approvals import answer_approval
-    from actum.engine.ports import World
+    from actum.engine.runtime.approvals import answer_approval
+    from actum.engine.runtime.ports import World
 
     person = by or current().person
     with log_of(writes=True) as store:

@@ -36,8 +36,8 @@ def show(
     tiles: Annotated[Path | None, typer.Option(help="Make the proof from this folder of tiles.")] = None,
 ) -> None:
     """Print the last checkpoint's signed note: what to keep elsewhere, and what others put their names to."""
-    from actum.eventstore.proving import witness_request
-    from actum.eventstore.tile_folder import TileFolder
+    from actum.eventstore.sealing.proving import witness_request
+    from actum.eventstore.sealing.tile_folder import TileFolder
 
     with log_of() as store:
         if since is None:
@@ -53,7 +53,7 @@ def cosigned(
 ) -> None:
     """Record a checkpoint that witnesses cosigned, once their signatures are found right."""
     from actum.events.cosignature import WitnessKey
-    from actum.eventstore.sealing_record import record_cosigned
+    from actum.eventstore.sealing.record import record_cosigned
     from actum.wiring import text_of, verifier_keys
 
     with log_of(writes=True, must_exist=True) as store:
@@ -85,7 +85,7 @@ def stamp(
     """Record a time stamp, once imprint, signature, certificates and time are found right."""
     from actum.events.times import to_text
     from actum.events.timestamp import load_roots
-    from actum.eventstore.sealing_record import record_stamp
+    from actum.eventstore.sealing.record import record_stamp
     from actum.wiring import bytes_of, verifier_keys
 
     roots = [one for path in root for one in load_roots(bytes_of(path), str(path))]
@@ -120,7 +120,7 @@ def new_epoch(
 def _followed(store: EventStore, keys: list[VerifierKey]) -> list[VerifierKey]:
     """The store's own keys, those before and after a rotation too."""
     from actum.events.rotation import follow
-    from actum.eventstore.sealing import origin_of, rotations_in, system_stream
+    from actum.eventstore.sealing.sealer import origin_of, rotations_in, system_stream
 
     rotations = rotations_in(store.read_stream(system_stream(store.tenant)), origin_of(store.tenant))
     return list(follow(keys, rotations)[0].spans)

@@ -10,7 +10,7 @@ import typer
 from actum.cli.options import Json, current, log_of
 from actum.cli.output import print_json, say
 from actum.errors import BadInput
-from actum.eventstore.server_url import without_password
+from actum.eventstore.tables.server_url import without_password
 
 __all__ = ["register"]
 
@@ -64,11 +64,11 @@ def grant(
     """Let a role use a PostgreSQL or MySQL store, and never change or delete an event, a position or a checkpoint."""
     url = current().store
     if url.startswith("postgresql:"):
-        from actum.eventstore import postgres_roles
+        from actum.eventstore.postgres import roles as postgres_roles
 
         done = postgres_roles.grant_use(url, role)
     elif url.startswith(_MYSQL):
-        from actum.eventstore import mysql_roles
+        from actum.eventstore.mysql import roles as mysql_roles
 
         done = mysql_roles.grant_use(url, role)
     else:
@@ -98,19 +98,19 @@ def sweep(
 def _schema() -> _Schema:
     url = current().store
     if url.startswith("sqlite:"):
-        from actum.eventstore import sqlite_open
+        from actum.eventstore.sqlite import open as sqlite_open
 
         return _Schema(sqlite_open.create_or_upgrade, _found_in_file)
     if url.startswith("postgresql:"):
-        from actum.eventstore import postgres_open
+        from actum.eventstore.postgres import open as postgres_open
 
         return _Schema(postgres_open.create_or_upgrade, postgres_open.revision_at)
     if url.startswith(_MYSQL):
-        from actum.eventstore import mysql_open
+        from actum.eventstore.mysql import open as mysql_open
 
         return _Schema(mysql_open.create_or_upgrade, mysql_open.revision_at)
     if url.startswith("duckdb:"):
-        from actum.eventstore import duckdb_open
+        from actum.eventstore.duckdb import open as duckdb_open
 
         return _Schema(duckdb_open.create_or_upgrade, duckdb_open.revision_at)
     shown = without_password(url)
@@ -118,7 +118,7 @@ def _schema() -> _Schema:
 
 
 def _found_in_file(url: str) -> str | None:
-    from actum.eventstore.sqlite_open import parse_url, revision_of
+    from actum.eventstore.sqlite.open import parse_url, revision_of
 
     path = parse_url(url)[0]
     return revision_of(url, path) if path.exists() else None

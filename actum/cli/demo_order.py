@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actum.engine import Approval, Context, current_step, step, workflow
-from actum.engine.retry import Retry
+from actum.engine.rules.retry import Retry
 
 __all__ = ["order"]
 

@@ -12,7 +12,7 @@ from actum.cli.output import console, how_many, print_json, say
 from actum.errors import BadInput
 
 if TYPE_CHECKING:
-    from actum.eventstore.erasing import Found
+    from actum.eventstore.custody.erasing import Found
 
 __all__ = ["person", "register"]
 
@@ -40,13 +40,13 @@ def erase(
 
     The log says first what goes, on what ground and by whom; its headers stay, and it verifies as before.
     """
-    from actum.eventstore.erasing import erase_subject, find_subject, finish
-    from actum.eventstore.erasures import read_custody
+    from actum.eventstore.custody.erasing import erase_subject, find_subject, finish
+    from actum.eventstore.custody.erasures import read_custody
 
     if complete:
         if subject is not None or dry_run or force:
             raise BadInput("--finish stands alone: it is about everything that the log says is erased")
-        with log_of(writes=True, must_exist=True) as store:
+        with log_of(writes=True, must_exist=True, finishes=True) as store:
             left = finish(store)
         if json:
             print_json({"keys": left.keys, "payloads": left.payloads})
@@ -67,7 +67,7 @@ def erase(
         return
     if basis is None or reason is None:
         raise BadInput("say --basis and --reason: they stand in the log when the payloads are gone")
-    with log_of(writes=True, must_exist=True) as store:
+    with log_of(writes=True, must_exist=True, finishes=True) as store:
         found = erase_subject(
             store,
             subject,

@@ -6,38 +6,55 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from actum.cli.options import Json, log_of
+from actum.cli import control
+from actum.cli.options import Json, current, log_of
 from actum.cli.output import console, duration, print_json, say, status_text, table
 from actum.errors import BadInput, UnknownExecution, near_miss
 
 if TYPE_CHECKING:
-    from actum.engine.state import Execution
+    from actum.engine.rules.calls import Heard
+    from actum.engine.rules.state import Execution
     from actum.events import RecordedEvent
     from actum.eventstore import EventStore
-    from actum.eventstore.erasures import Missing
+    from actum.eventstore.custody.erasures import Missing
 
-__all__ = ["load", "missing_in", "register"]
+__all__ = ["attributes_of", "load", "missing_in", "register"]
 
 
 def register(app: typer.Typer) -> None:
     executions = typer.Typer(help="What ran, and what became of it.", no_args_is_help=True)
     executions.command("list")(list_)
     executions.command("show")(show)
+    control.register(executions)
+    executions.command("signal")(signal)
     app.add_typer(executions, name="executions")
 
 
 def list_(
     workflow: Annotated[str | None, typer.Option(help="Only this workflow.")] = None,
     status: Annotated[str | None, typer.Option(help="Only this status, e.g. failed or waiting.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag. Repeatable: with all of them.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only with this attribute. Repeatable.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Only of this priority.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 50,
     json: Json = False,
 ) -> None:
-    """List executions, the newest first."""
-    where = {name: value for name, value in (("workflow", workflow), ("status", status)) if value is not None}
+    """List executions, the newest first. What is asked for must hold together."""
+    from actum.eventstore import Holding
+
+    where: dict[str, Any] = {
+        name: value for name, value in (("workflow", workflow), ("status", status)) if value is not None
+    }
+    if priority is not None:
+        where["priority"] = priority or (None, 0)
+    if tag or attribute:
+        where["labels"] = Holding(tuple(f"\n{label}\n" for label in (*(tag or ()), *map(_attribute, attribute or ()))))
     with log_of() as store:
         rows = store.view("executions", where, order="started_at", descending=True, limit=limit)
         if json:
-            print_json({"executions": rows})
+            print_json({"executions": [_labelled(row) for row in rows]})
             return
         if not rows:
             say("no executions" + (" like that" if where else " yet"))
@@ -58,6 +75,40 @@ def list_(
         )
         if len(rows) == limit:
             say(f"the newest {limit}; more with --limit")
+
+
+def _attribute(word: str) -> str:
+    from actum.engine.rules.views import label_of
+
+    return label_of(*next(iter(attributes_of([word]).items())))
+
+
+def attributes_of(words: list[str]) -> dict[str, str | int | bool]:
+    """What is written `NAME=VALUE`: true, false and whole numbers are what they look like, all else is text."""
+    found: dict[str, str | int | bool] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise BadInput(f"--attribute: {word!r} is not NAME=VALUE")
+        if text in ("true", "false"):
+            found[name] = text == "true"
+        elif text.removeprefix("-").isdecimal() and text.isascii() and str(int(text)) == text:
+            found[name] = int(text)
+        else:
+            found[name] = text
+    return found
+
+
+def _labelled(row: dict[str, Any]) -> dict[str, Any]:
+    """The row as scripts read it: its priority a number, its tags a list, its attributes an object of text."""
+    shown = {name: value for name, value in row.items() if name != "labels"}
+    lines = (row["labels"] or "").split("\n")[1:-1]
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return shown | {
+        "priority": row["priority"] or 0,
+        "tags": [line for line in lines if "=" not in line],
+        "attributes": {name: value for name, _, value in pairs},
+    }
 
 
 def _took(row: dict[str, Any]) -> str:
@@ -83,7 +134,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one execution: its state, now or as of any event, and what led there."""
-    from actum.engine.state import fold
+    from actum.engine.rules.folding import fold
 
     with log_of() as store:
         events = load(store, id_)
@@ -99,9 +150,38 @@ def show(
         _as_page(state, events, missing)
 
 
+def signal(
+    id_: Annotated[str, typer.Argument(metavar="ID")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the workflow waits for.")],
+    value: Annotated[str, typer.Option(help="JSON; what the workflow gets.")] = "null",
+    signal_id: Annotated[str | None, typer.Option(help="Your own id of it: the same one again sends nothing.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who sends: a reference. Default: ACTUM_PERSON, or the login.")] = None,
+    json: Json = False,
+) -> None:
+    """Send a signal to an execution, whether or not it waits for one. Whoever runs it hears of it."""
+    import orjson
+
+    from actum.engine.runtime.ports import World
+    from actum.engine.runtime.signals import send_signal
+    from actum.events import Actor
+
+    try:
+        parsed = orjson.loads(value)
+    except ValueError as exc:
+        raise BadInput(f"--value {value}: is no JSON ({exc}); text goes in quotes: --value '\"text\"'") from None
+    sender = Actor("person", by or current().person)
+    with log_of(writes=True) as store:
+        at = send_signal(store, World(), id_, name, parsed, signal_id=signal_id, by=sender)
+        events = store.stream_version(f"execution/{at}")
+    if json:
+        print_json({"execution": at, "signal": name, "by": sender.ref, "events": events})
+    else:
+        say(f"signal {name} recorded; unless a worker is running it, go on with: actum resume {at}")
+
+
 def missing_in(store: EventStore, events: list[RecordedEvent]) -> list[Missing]:
     """What was erased of these events, and by whom; the log is asked only when something is missing."""
-    from actum.eventstore.erasures import missing_of, read_custody
+    from actum.eventstore.custody.erasures import missing_of, read_custody
 
     if all(event.missing is None for event in events):
         return []
@@ -111,13 +191,13 @@ def missing_in(store: EventStore, events: list[RecordedEvent]) -> list[Missing]:
 def _as_json(state: Execution, events: list[RecordedEvent], missing: list[Missing]) -> dict[str, Any]:
     import orjson
 
-    from actum.engine.views import execution_row
+    from actum.engine.rules.views import execution_row
 
     end = None if state.end_payload is None else orjson.loads(state.end_payload)
     given = None if state.input is None else orjson.loads(state.input).get("input")
     return {
         "id": state.id,
-        **execution_row(state),
+        **_labelled(execution_row(state)),
         "as_of": events[-1].version,
         "input": given,
         "output": (end or {}).get("output"),
@@ -137,6 +217,17 @@ def _as_json(state: Execution, events: list[RecordedEvent], missing: list[Missin
             for a in state.approvals.values()
         ],
         "uncompensated": state.uncompensated,
+        "unread_signals": [
+            {"signal": heard.name, "value": heard.value, "version": int(key[1:])} for key, heard in _unread(state)
+        ],
+        "parent": state.parent,
+        "children": [
+            {"key": child.key, "execution": child.execution, "outcome": child.outcome or None}
+            for child in state.children.values()
+        ],
+        "previous": state.previous,
+        "first": state.first,
+        "next": state.next,
         "events": len(events),
         "erased": [
             {
@@ -152,12 +243,17 @@ def _as_json(state: Execution, events: list[RecordedEvent], missing: list[Missin
     }
 
 
+def _unread(state: Execution) -> list[tuple[str, Heard]]:
+    """Signals that nothing has read, in the order in which they came."""
+    return [(key, heard) for key, heard in state.heard.items() if key in state.unread(heard.name)]
+
+
 def _as_page(state: Execution, events: list[RecordedEvent], missing: list[Missing]) -> None:
     import orjson
     from rich.text import Text
 
     from actum.cli.story import story
-    from actum.engine.views import execution_row
+    from actum.engine.rules.views import execution_row
     from actum.events import to_us
 
     out = console()
@@ -168,9 +264,16 @@ def _as_page(state: Execution, events: list[RecordedEvent], missing: list[Missin
     about = [f"started {state.started_at[:19].replace('T', ' ')} UTC"]
     if ended is not None:
         about.append(f"took {duration(ended - started)}, {duration(state.active_us)} of it at work")
+    if state.definition is not None and state.kind == "graph":
+        about.append(f"definition {state.definition[:19]}")
     if state.owner:
         about.append(f"worker {state.owner}")
     out.print(" · ".join(about), style="dim", markup=False)
+    kin = [f"{word} {id_}" for word, id_ in (("child of", state.parent), ("goes on from", state.previous)) if id_]
+    kin += [f"goes on as {state.next}"] if state.next else []
+    kin += [f"started {child.execution} ({child.outcome or 'running'})" for child in state.children.values()]
+    if kin:
+        out.print(" · ".join(kin), style="dim", markup=False)
     gone = {one.version: str(one) for one in missing}
     if state.input is None and 0 in gone:
         out.print(f"input   {gone[0]}", markup=False)
@@ -185,6 +288,8 @@ def _as_page(state: Execution, events: list[RecordedEvent], missing: list[Missin
             out.print(f"error   {end['error']['type']}: {end['error']['message']}", style="red", markup=False)
         else:
             out.print(f"output  {_line(end.get('output'))}", markup=False)
+    for _, heard in _unread(state):
+        out.print(f"unread signal {heard.name}  {_line(heard.value)}", style="yellow", markup=False)
     if state.uncompensated:
         out.print(f"NOT UNDONE: {', '.join(state.uncompensated)}", style="bold red", markup=False)
     out.print()

@@ -12,7 +12,7 @@ from actum.cli.output import console, print_json, say, table
 from actum.errors import BadInput
 
 if TYPE_CHECKING:
-    from actum.eventstore.holds import Hold
+    from actum.eventstore.custody.holds import Hold
 
 __all__ = ["register"]
 
@@ -38,7 +38,7 @@ def place(
     """Place a legal hold; prints its id. It wins over retention, and over every erasure that is not forced."""
     from actum.cli.erase import person
     from actum.cli.executions import load
-    from actum.eventstore.custodian import place_hold
+    from actum.eventstore.custody.custodian import place_hold
 
     if (subject is not None) + (execution is not None) + everything != 1:
         raise BadInput("say what to hold: one of --subject, --execution and --all")
@@ -63,7 +63,7 @@ def place(
 def lift(id_: Annotated[str, typer.Argument(metavar="ID")], reason: Reason, json: Json = False) -> None:
     """Lift a hold."""
     from actum.cli.erase import person
-    from actum.eventstore.custodian import lift_hold
+    from actum.eventstore.custody.custodian import lift_hold
 
     with log_of(writes=True, must_exist=True) as store:
         lift_hold(store, id_, reason=reason, by=person(), clock=_now_us)
@@ -79,7 +79,7 @@ def list_(
 ) -> None:
     """List the holds in force."""
     from actum.events import to_text
-    from actum.eventstore.erasures import read_custody
+    from actum.eventstore.custody.erasures import read_custody
 
     now = to_text(_now_us())
     with log_of() as store:
@@ -103,7 +103,7 @@ def list_(
         for hold in holds
     ]
     columns = ("hold", "placed (UTC)", "by", "covers", "until", "reason")
-    console().print(table(None, columns, rows, whole="hold"))
+    console().print(table(None, columns, rows, whole="hold,placed (UTC),until"))
 
 
 def _covered(hold: Hold, names: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from actum.cli.options import Json, current, log_of
-from actum.cli.output import print_json, say
+from actum.cli.output import how_many, print_json, say
 
 __all__ = ["register"]
 
@@ -46,8 +46,9 @@ def rotate(json: Json = False) -> None:
 
 
 def show(json: Json = False) -> None:
-    """Print the public keys: the one to pin, and the one in force now."""
+    """Print the public keys: the one to pin, the one in force now, and which events handed over in between."""
     from actum.errors import BadInput
+    from actum.eventstore.sealing.sealer import origin_of, rotations_in, system_stream
     from actum.wiring import signing_key, verifier_keys
 
     with log_of() as store:
@@ -56,7 +57,14 @@ def show(json: Json = False) -> None:
             raise BadInput("this store has no key yet; `actum seal` or `actum keys new` makes one")
         in_force = signing_key(store, current())
         assert in_force is not None  # where its public half lies, it lies
-    _print({"pinned": pinned[0].to_text(), "in_force": in_force.verifier().to_text()}, json=json)
+        handed_over = rotations_in(store.read_stream(system_stream(store.tenant)), origin_of(store.tenant))
+    keys = {"pinned": pinned[0].to_text(), "in_force": in_force.verifier().to_text()}
+    if json:
+        print_json(keys | {"rotations": [rotation.position for rotation in handed_over]})
+        return
+    _print(keys, json=False)
+    for rotation in handed_over:
+        say(f"rotated   by event {rotation.position}; `actum proof {rotation.position}` proves it")
 
 
 def rewrap(
@@ -73,7 +81,7 @@ def rewrap(
     if json:
         print_json({"rewrapped": done})
     else:
-        say(f"{done} data keys wrapped again")
+        say(f"{how_many(done, 'data key')} wrapped again")
 
 
 def _print(said: dict[str, str], *, json: bool) -> None:

@@ -28,8 +28,11 @@ from actum.cli import (
     relay,
     retention,
     run,
+    schedules,
     seal,
     verify,
+    worker,
+    workflow,
 )
 from actum.cli.exits import DONE, INTERRUPTED, exit_code
 from actum.cli.options import use
@@ -90,9 +93,12 @@ def errors_as_exits() -> Iterator[None]:
 for _noun in (
     demo,
     run,
+    worker,
+    workflow,
     executions,
     events,
     approvals,
+    schedules,
     imports,
     metrics,
     verify,

@@ -77,10 +77,14 @@ def run(
 
 
 def status(json: Json = False) -> None:
-    """Show each relay: where it is, how far behind, and what went wrong last (exit code 1 when one does not work)."""
+    """Show each relay: where it is, how far behind, and what went wrong last (exit code 1 when one does not work).
+
+    One whose next events have left for an archive that is not at hand is in the state `archived`.
+    """
+    from actum.errors import EventsArchived
     from actum.events import to_text
-    from actum.eventstore.consumer import START
-    from actum.eventstore.subscription import Wanted, lag_behind
+    from actum.eventstore.subscriptions.consumer import START
+    from actum.eventstore.subscriptions.subscription import Wanted, lag_behind
     from actum.wiring import has_relays, relay_ledger
 
     now_us = time.time_ns() // 1000
@@ -91,19 +95,24 @@ def status(json: Json = False) -> None:
         for relay in ledger.relays() if ledger is not None else ():
             assert ledger is not None
             mark = ledger.cursors.load(relay.name) or START
-            lag = lag_behind(store, mark, Wanted(relay.types), now_us)
+            state, problem, problem_us = relay.state, relay.problem, relay.problem_us
+            pending_s: float | None = None
+            try:
+                pending_s = lag_behind(store, mark, Wanted(relay.types), now_us).oldest_pending_s
+            except EventsArchived as exc:
+                state, problem, problem_us = "archived", str(exc), None
             found.append(
                 {
                     "name": relay.name,
                     "target": relay.target,
                     "types": None if relay.types is None else list(relay.types),
-                    "state": relay.state,
+                    "state": state,
                     "position": mark.position,
-                    "lag": lag.positions,
-                    "oldest_pending_s": lag.oldest_pending_s,
+                    "lag": max(0, head - 1 - mark.position),
+                    "oldest_pending_s": pending_s,
                     "failures": relay.failures,
-                    "last_error": relay.problem,
-                    "last_error_at": None if relay.problem_us is None else to_text(relay.problem_us),
+                    "last_error": problem,
+                    "last_error_at": None if problem_us is None else to_text(problem_us),
                 }
             )
     if json:
@@ -118,13 +127,18 @@ def status(json: Json = False) -> None:
                 str(one["position"]),
                 f"{one['lag']:,}",
                 duration(round(one["oldest_pending_s"] * 1_000_000)) if one["oldest_pending_s"] else "–",
-                f"{one['last_error_at'][:19].replace('T', ' ')} {one['last_error']}" if one["last_error"] else "–",
+                _last_error(one),
             )
             for one in found
         ]
         columns = ("relay", "state", "position", "lag", "oldest pending", "last error (UTC)")
         console().print(table(None, columns, rows, right="position,lag,oldest pending", whole="state,position,lag"))
     raise typer.Exit(0 if all(one["state"] == "working" for one in found) else 1)
+
+
+def _last_error(relay: dict[str, Any]) -> str:
+    at = (relay["last_error_at"] or "")[:19].replace("T", " ")
+    return f"{at} {relay['last_error']}".strip() if relay["last_error"] else "–"
 
 
 def deliveries(

@@ -13,8 +13,8 @@ from actum.cli.output import console, how_many, print_json, say, table
 from actum.errors import BadInput
 
 if TYPE_CHECKING:
-    from actum.eventstore.retaining import RuleState, Standing
-    from actum.eventstore.retention import Policy
+    from actum.eventstore.custody.retaining import RuleState, Standing
+    from actum.eventstore.custody.retention import Policy
 
 __all__ = ["register"]
 
@@ -39,8 +39,8 @@ def set_(
 ) -> None:
     """Put a retention policy in force, in place of the one before. It destroys nothing: `retention run` does."""
     from actum.cli.erase import person
-    from actum.eventstore.custodian import set_retention
-    from actum.eventstore.retention import Policy
+    from actum.eventstore.custody.custodian import set_retention
+    from actum.eventstore.custody.retention import Policy
 
     wanted = Policy.from_words(policy) if any("=" in word for word in policy) else _from_file(policy)
     with log_of(writes=True, must_exist=True) as store:
@@ -54,7 +54,7 @@ def set_(
 def _from_file(words: list[str]) -> Policy:
     import orjson
 
-    from actum.eventstore.retention import Policy
+    from actum.eventstore.custody.retention import Policy
     from actum.wiring import bytes_of
 
     if len(words) != 1:
@@ -69,7 +69,7 @@ def _from_file(words: list[str]) -> Policy:
 def show(json: Json = False) -> None:
     """Show the policy in force, the oldest payload that each rule keeps, and what is due when."""
     from actum.events import to_text
-    from actum.eventstore.retaining import look
+    from actum.eventstore.custody.retaining import look
 
     with log_of() as store:
         standing = look(store, to_text(_now_us()))
@@ -83,7 +83,7 @@ def run(
     """Destroy the payloads past their time that no hold covers. What had not ended keeps its payloads until then."""
     from actum.cli.erase import person
     from actum.events import to_text
-    from actum.eventstore.retaining import look, run_retention
+    from actum.eventstore.custody.retaining import look, run_retention
 
     with log_of(writes=not dry_run, must_exist=True) as store:
         if dry_run:

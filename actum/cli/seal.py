@@ -36,8 +36,8 @@ def seal(
     import time
 
     from actum.errors import BadInput
-    from actum.eventstore.sealing_loop import run_sealer, sign_empty_interval
-    from actum.eventstore.sealing_record import seal_streams
+    from actum.eventstore.sealing.loop import run_sealer, sign_empty_interval
+    from actum.eventstore.sealing.record import seal_streams
     from actum.wiring import sealer
 
     def clock() -> int:

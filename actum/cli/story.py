@@ -35,7 +35,12 @@ _STYLE = {
     "requested": "yellow",
     "claimed": "yellow",
     "parked": "bold yellow",
+    "cancelled": "yellow",
+    "cancel_requested": "bold yellow",
+    "paused": "yellow",
+    "withdrawn": "dim",
     "skipped": "dim",
+    "diverged": "red",
     "taken": "dim",
 }
 
@@ -55,7 +60,7 @@ def story(events: Iterable[RecordedEvent]) -> Iterator[Line]:
 
 
 def _name(facts: dict[str, Any]) -> str:
-    for word in ("step", "approval", "timer", "tool", "model", "workflow"):
+    for word in ("step", "approval", "timer", "signal", "child", "race", "patch", "tool", "model", "workflow"):
         if word in facts:
             occurrence = facts.get("occurrence", 0)
             scope = f"{facts['scope']}/" if "scope" in facts else ""
@@ -74,6 +79,12 @@ def _detail(event: RecordedEvent) -> str:
         parts.append(duration(facts["duration_us"]))
     if "error_type" in facts:
         parts.append(facts["error_type"])
+    if "winner" in facts:
+        parts.append(f"won by {facts['winner']}")
+    if event.type.startswith("child."):
+        parts.append(facts["execution"])
+    if "next" in facts:
+        parts.append(f"goes on as {facts['next']}")
     value = event.value() if event.payload is not None else None
     if event.type in ("step.failed", "step.timed_out", "compensation.failed") and isinstance(value, dict):
         parts.append(str(value.get("message", "")).splitlines()[0] if value.get("message") else "")
@@ -88,8 +99,18 @@ def _detail(event: RecordedEvent) -> str:
         parts.append(f"its end was never recorded → {facts['action']}")
     elif event.type == "execution.claimed":
         parts.append(f"{facts['reason']} by {facts['worker']}")
+    elif event.type == "execution.cancel_requested":
+        parts.append(_why(facts, value))
+    elif event.type == "execution.resumed" and facts.get("steps"):
+        parts.append(f"again: {', '.join(facts['steps'])}")
+    elif event.type == "execution.paused":
+        parts.append(facts.get("reason") or "")
+    elif event.type == "intervention.recorded" and isinstance(value, dict):
+        parts += [facts["kind"].replace("_", " "), str(value.get("reason") or "")]
     elif event.type in ("step.skipped", "execution.parked"):
         parts.append(str(facts["reason"]).replace("_", " "))
+    elif event.type in ("compensation.requested", "compensation.ended"):
+        parts.append("by the workflow itself" if event.type.endswith("requested") else "")
     elif event.type.startswith("compensation."):
         parts.append(f"by {facts['compensation']}")
     elif "condition" in facts:
@@ -97,3 +118,12 @@ def _detail(event: RecordedEvent) -> str:
     elif "text" in facts or "role" in facts:
         parts.append(str(facts.get("role", "")))
     return ", ".join(part for part in parts if part)
+
+
+def _why(facts: dict[str, Any], value: Any) -> str:
+    """How an execution is to end, and why."""
+    if facts.get("cause") == "deadline":
+        return "its deadline has passed"
+    how = "at once" if facts.get("force") else "" if facts.get("compensate", True) else "without undoing anything"
+    reason = str(value.get("reason") or "") if isinstance(value, dict) else ""
+    return ", ".join(filter(None, (how, reason)))

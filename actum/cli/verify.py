@@ -11,6 +11,7 @@ from rich.text import Text
 
 from actum.cli.options import Json, current, log_of
 from actum.cli.output import console, how_many, print_json, progress, table
+from actum.errors import BadInput
 
 __all__ = ["page", "register"]
 
@@ -35,6 +36,10 @@ def verify(
     proof: Annotated[
         Path | None, typer.Option(help="Check this one event's proof instead, offline; needs --key, no store.")
     ] = None,
+    rotation: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --proof: the proof of a key rotation between the key and the proof; repeatable."),
+    ] = None,
     archive: Annotated[
         str | None, typer.Option(metavar="PLACE", help="Check the archive there, too: a folder, or s3://bucket/prefix.")
     ] = None,
@@ -47,10 +52,12 @@ def verify(
     if proof is not None:
         from actum.cli.proof import check_proof
 
-        check_proof(proof, key or [], witness or [], json=json)
+        check_proof(proof, key or [], rotation or [], witness or [], json=json)
         return
-    from actum.eventstore.check import check_store
-    from actum.eventstore.check_workers import Workers
+    if rotation:
+        raise BadInput("--rotation goes with --proof: a whole log holds its rotations itself")
+    from actum.eventstore.check.store import check_store
+    from actum.eventstore.check.workers import Workers
     from actum.wiring import archive_at, rebuild_views, trusted, verifier_keys
 
     place = None if archive is None else archive_at(archive)
@@ -90,7 +97,7 @@ def verify(
 
 
 def _kept(path: Path) -> str:
-    from actum.errors import BadInput, CheckpointRefused
+    from actum.errors import CheckpointRefused
     from actum.events.checkpoint import parse_unverified
 
     try:
@@ -117,7 +124,7 @@ def page(answer: dict[str, Any]) -> None:
     out.print()
     size = f"{how_many(answer['events'], 'event')}, root {answer['root'][:16]}…" if answer["events"] else "an empty log"
     out.print(_VERDICT[answer["verdict"]], Text(size, style="dim"))
-    for what, ok in (("wrong", False), ("could not be checked", None)):
+    for what, ok in (("wrong", False), ("stated and not proved", None)):
         names = [check["name"] for check in answer["checks"] if check["ok"] is ok]
         if names:
             out.print(f"{what}: {', '.join(names)}", markup=False)
@@ -127,7 +134,7 @@ def page(answer: dict[str, Any]) -> None:
         out.print(f"first wrong event: position {bad['position']}{where}: {bad['reason']}", style="red", markup=False)
     if answer["keys"] == "beside the store":
         out.print(
-            "The key was read from beside the store. Who could change the store could change it too: keep the "
-            "verifier key elsewhere and pass it with --key.",
+            "The key was not given but found beside the store. Who could change the store could change it too: keep "
+            "the verifier key elsewhere and pass it with --key.",
             style="dim",
         )

@@ -8,51 +8,74 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actum.engine.attempt import StepInfo, current_step
-    from actum.engine.calls import Approval
-    from actum.engine.classes import Business, Personal, Public
-    from actum.engine.durable import Context, Step, Workflow, step, workflow
-    from actum.engine.graph import Graph
-    from actum.engine.graph_load import load_graph
-    from actum.engine.retry import Retry
-    from actum.engine.runtime import Engine, Handle
+    from actum.engine.foreign import Foreign, TaskError, load_foreign
+    from actum.engine.functions.durable import Context, Service, Step, Won, Workflow, step, workflow
+    from actum.engine.graphs.graph import Graph
+    from actum.engine.graphs.kinds import Budget, Catch, Over
+    from actum.engine.graphs.load import load_graph
+    from actum.engine.payloads.classes import Business, Personal, Public
+    from actum.engine.rules.calls import Approval
+    from actum.engine.rules.retry import Retry
+    from actum.engine.runtime.engine import Engine, Handle
+    from actum.engine.runtime.executors import Executor, Job
+    from actum.engine.runtime.step_info import StepInfo, current_step
 
 __all__ = [
     "Approval",
+    "Budget",
     "Business",
+    "Catch",
     "Context",
     "Engine",
+    "Executor",
+    "Foreign",
     "Graph",
     "Handle",
+    "Job",
+    "Over",
     "Personal",
     "Public",
     "Retry",
+    "Service",
     "Step",
     "StepInfo",
+    "TaskError",
+    "Won",
     "Workflow",
     "current_step",
+    "load_foreign",
     "load_graph",
     "step",
     "workflow",
 ]
 
 _HOME = {
-    "Approval": "calls",
-    "Business": "classes",
-    "Context": "durable",
-    "Engine": "runtime",
-    "Graph": "graph",
-    "Handle": "runtime",
-    "Personal": "classes",
-    "Public": "classes",
-    "Retry": "retry",
-    "Step": "durable",
-    "StepInfo": "attempt",
-    "Workflow": "durable",
-    "current_step": "attempt",
-    "load_graph": "graph_load",
-    "step": "durable",
-    "workflow": "durable",
+    "Approval": "rules.calls",
+    "Budget": "graphs.kinds",
+    "Business": "payloads.classes",
+    "Catch": "graphs.kinds",
+    "Context": "functions.durable",
+    "Engine": "runtime.engine",
+    "Foreign": "foreign.code",
+    "Graph": "graphs.graph",
+    "Executor": "runtime.executors",
+    "Handle": "runtime.engine",
+    "Job": "runtime.executors",
+    "Over": "graphs.kinds",
+    "Personal": "payloads.classes",
+    "Public": "payloads.classes",
+    "Service": "functions.durable",
+    "Retry": "rules.retry",
+    "Step": "functions.durable",
+    "StepInfo": "runtime.step_info",
+    "TaskError": "foreign.tasks",
+    "Won": "functions.durable",
+    "Workflow": "functions.durable",
+    "current_step": "runtime.step_info",
+    "load_foreign": "foreign.load",
+    "load_graph": "graphs.load",
+    "step": "functions.durable",
+    "workflow": "functions.durable",
 }
 
 

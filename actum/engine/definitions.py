@@ -3,67 +3,72 @@
 from __future__ import annotations
 
 import importlib
-import os
+import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from types import CodeType
+from typing import Any, Final
 
-import orjson
+from actum.engine.foreign.code import Foreign
+from actum.engine.foreign.load import load_published
+from actum.engine.functions.durable import Step, Workflow
+from actum.engine.functions.planner import FunctionPlanner
+from actum.engine.graphs.graph import Graph
+from actum.engine.graphs.load import load_graph
+from actum.engine.graphs.planner import GraphPlanner
+from actum.engine.publishing import Kind
+from actum.engine.rules.calls import Planner, StepSpec
+from actum.errors import BadInput, NoCode
+from actum.eventstore import EventStore
 
-from actum.engine.calls import Planner
-from actum.engine.durable import Workflow
-from actum.engine.function import FunctionPlanner
-from actum.engine.graph import Graph
-from actum.engine.graph_load import load_graph
-from actum.engine.graph_planner import GraphPlanner
-from actum.errors import BadInput, IdempotencyConflict, NoCode
-from actum.events import Actor, NewEvent, foreign_id
-from actum.eventstore import ANY, Append, EventStore
+__all__ = [
+    "KINDS",
+    "Code",
+    "find_code",
+    "import_target",
+    "planner_for",
+    "steps_of",
+]
 
-__all__ = ["Code", "find_code", "import_target", "kind_of", "planner_for", "publish"]
-
-Code = Workflow | Graph
-
-
-def kind_of(code: Code) -> str:
-    return "function" if isinstance(code, Workflow) else "graph"
+Code = Workflow | Graph | Foreign
+KINDS: Final[tuple[Kind, ...]] = ("function", "graph", "asl", "serverless")
+"""What runs here, as it is recorded."""
 
 
-def digest_of(code: Code) -> str:
-    return code.definition if isinstance(code, Workflow) else code.digest
+def steps_of(code: Code) -> list[StepSpec]:
+    """The steps that are known before anything runs: a graph's, and those that a function names directly."""
+    if isinstance(code, Graph):
+        return [step.spec for step in code.plan.steps if step.spec is not None]
+    if isinstance(code, Foreign):
+        return []
+    fn = inspect.unwrap(code.fn)
+    known = dict(fn.__globals__)
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        with suppress(ValueError):  # what the name stands for is not there yet
+            known[name] = cell.cell_contents
+    return [found.spec for name in _names_in(fn.__code__) if isinstance(found := known.get(name), Step)]
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from (*code.co_names, *code.co_freevars)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names_in(inner)
 
 
 def planner_for(code: Code, execution: str) -> Planner:
     """A new planner for one execution of this code."""
-    return FunctionPlanner(code, execution) if isinstance(code, Workflow) else GraphPlanner(code)
-
-
-def publish(store: EventStore, code: Code, at: str, actor: Actor) -> None:
-    """See that the definition stands in the log, as `workflow.published` in the stream of its name. Once is enough."""
-    stream = f"workflow/{code.name}"
-    digest = digest_of(code)
-    for event in store.read_stream(stream):
-        if event.type == "workflow.published" and event.facts["definition"] == digest:
-            return
-    definition: dict[str, Any]
-    if isinstance(code, Workflow):
-        definition = {"target": code.target, "source": code.source, "base": os.getcwd()}
-    else:
-        definition = {"graph": code.to_json(), "base": str(code.base or os.getcwd()), "modules": dict(code.modules)}
-    facts = {"workflow": code.name, "kind": kind_of(code), "definition": digest}
-    id_ = foreign_id("workflow.published", store.tenant, code.name, digest)
-    event_ = NewEvent("workflow.published", facts, at, actor, id_, orjson.dumps(definition))
-    try:
-        store.append([Append(stream, ANY, [event_])])
-    except IdempotencyConflict:
-        return  # another process published it between our look and our append
+    if isinstance(code, Foreign):
+        return code.planner(execution)
+    return FunctionPlanner(code, execution) if isinstance(code, Workflow) else GraphPlanner(code, execution)
 
 
 def find_code(store: EventStore, workflow: str, digest: str | None) -> Code:
     """The code of a workflow that some process published. Raises `NoCode`, saying why it cannot be had.
 
-    A graph comes back exactly as it was published. A function is imported under its name, in today's version.
+    A graph or a foreign definition comes back exactly as it was published. A function is imported under its name, in
+    today's version.
     """
     published: dict[str, Any] | None = None
     for event in store.read_stream(f"workflow/{workflow}"):
@@ -76,6 +81,11 @@ def find_code(store: EventStore, workflow: str, digest: str | None) -> Code:
             return load_graph(published["graph"], base=published["base"], modules=published.get("modules") or None)
         except BadInput as exc:
             raise NoCode(workflow, f"its published graph cannot run here: {exc}") from exc
+    if "foreign" in published:
+        try:
+            return load_published(published["foreign"], published["base"])
+        except BadInput as exc:
+            raise NoCode(workflow, f"its published definition cannot run here: {exc}") from exc
     try:
         found = import_target(published["target"], published["base"])
     except BadInput as exc:

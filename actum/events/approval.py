@@ -48,6 +48,13 @@ class ApprovalExpired(ApprovalFacts):
     waited_us: DurationUs
 
 
+class ApprovalWithdrawn(ApprovalFacts):
+    """Nobody needs the answer any more; no human act."""
+
+    type = "approval.withdrawn"
+    waited_us: DurationUs
+
+
 class InterventionRecorded(Facts):
     """A person did what the workflow had not planned. Payload: `{"before": …, "after": …, "reason": …}`."""
 
@@ -63,5 +70,6 @@ EVENTS: tuple[type[Facts], ...] = (
     ApprovalGranted,
     ApprovalRejected,
     ApprovalExpired,
+    ApprovalWithdrawn,
     InterventionRecorded,
 )

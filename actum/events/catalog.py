@@ -12,7 +12,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from actum.errors import BadInput, near_miss
-from actum.events import approval, erasure, execution, outside, step, subscription, system
+from actum.events import (
+    approval,
+    child,
+    erasure,
+    execution,
+    inputs,
+    outside,
+    schedule,
+    signal,
+    step,
+    subscription,
+    system,
+)
 from actum.events.facts import Facts
 from actum.events.upcast import CURRENT
 
@@ -20,7 +32,19 @@ __all__ = ["MODELS", "validate_facts"]
 
 MODELS: dict[str, type[Facts]] = {
     model.type: model
-    for family in (execution, step, approval, outside, subscription, system, erasure)
+    for family in (
+        execution,
+        step,
+        approval,
+        inputs,
+        signal,
+        child,
+        outside,
+        schedule,
+        subscription,
+        system,
+        erasure,
+    )
     for model in family.EVENTS
 }
 

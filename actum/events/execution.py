@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from actum.events.facts import Count, Digest, DurationUs, Facts, Instant, Name
+from pydantic import Field
+
+from actum.events.facts import Attribute, AttributeName, Count, Digest, DurationUs, Facts, Instant, Name
 
 __all__ = ["EVENTS"]
 
@@ -14,12 +16,27 @@ class ExecutionStarted(Facts):
 
     type = "execution.started"
     workflow: Name
-    kind: Literal["function", "graph", "import"]
+    kind: Literal["function", "graph", "asl", "serverless", "import"]
     definition: Digest | None = None
     """Digest of the code or the graph it runs; absent when it ran elsewhere."""
     key: Name | None = None
     """The id of the data key of the person that it is about; who that is stands outside the log."""
     deadline: Instant | None = None
+    """When it is cancelled from inside, if it has not ended by then."""
+    priority: Annotated[int, Field(ge=-1_000_000, lt=1_000_000)] | None = None
+    """What is higher is taken up first; absent is 0."""
+    tags: list[Name] | None = None
+    attributes: dict[AttributeName, Attribute] | None = None
+    """What it can be found by; never personal."""
+    parent: Name | None = None
+    """The execution whose child it is; `parent_key` is what the child is called there."""
+    parent_key: str | None = None
+    previous: Name | None = None
+    """The execution that continued as this one."""
+    first: Name | None = None
+    """The first of the chain that this one continues."""
+    first_at: Instant | None = None
+    """When that one started: a chain's duration counts from there."""
     source: Digest | None = None
     """Import: SHA-256 of the file it was read from."""
     foreign: Name | None = None
@@ -45,7 +62,13 @@ class ExecutionPaused(Facts):
 
 
 class ExecutionResumed(Facts):
+    """It goes on, after a pause or because a person has decided on what it was parked or had failed for."""
+
     type = "execution.resumed"
+    reopened: bool | None = None
+    """It had failed; that end is taken back."""
+    steps: list[Name] | None = None
+    """Keys of the steps that are tried again, as in `g0.1/charge#0`."""
 
 
 class ExecutionParked(Facts):
@@ -57,8 +80,16 @@ class ExecutionParked(Facts):
 
 
 class ExecutionCancelRequested(Facts):
+    """From here on it ends as soon as it can; the workflow hears of it and may clean up. Payload: `{"reason": …}`."""
+
     type = "execution.cancel_requested"
     by: Literal["user", "system"]
+    compensate: bool = True
+    """What has completed is undone before the end."""
+    force: bool | None = None
+    """It ends at once: nothing is cleaned up, nothing is undone."""
+    cause: Literal["deadline"] | None = None
+    """Its own deadline passed: then it ends as a failure, by time-out."""
 
 
 class Ended(Facts):
@@ -89,9 +120,22 @@ class ExecutionFailed(Ended):
 
 
 class ExecutionCancelled(Ended):
+    """Payload: `{"error": …}` as of a failure."""
+
     type = "execution.cancelled"
     outcome: Literal["cancelled"] = "cancelled"
     by: Literal["user", "system"]
+    uncompensated: list[Name] | None = None
+    """Steps that could be undone and were not: the world is not as it was before."""
+
+
+class ExecutionContinued(Facts):
+    """It goes on as another execution with a record of its own; neither a success nor a failure."""
+
+    type = "execution.continued"
+    next: Name
+    duration_us: DurationUs | None = None
+    active_us: DurationUs | None = None
 
 
 class ExecutionCorrected(Facts):
@@ -111,8 +155,17 @@ class CodeUpgraded(Facts):
     after: Digest
 
 
+class PatchMarked(Facts):
+    """The code asked for a patch, and from here on it takes the new way."""
+
+    type = "patch.marked"
+    patch: Name
+    after: Count
+    """How many outcomes the workflow had been told."""
+
+
 class ReplayDiverged(Facts):
-    """Today's code asks for something else than was recorded."""
+    """Today's code asks for something else than was recorded. Payload: `{"where": …}`, where in the code it asks."""
 
     type = "replay.diverged"
     recorded: Name
@@ -130,7 +183,9 @@ EVENTS: tuple[type[Facts], ...] = (
     ExecutionCompleted,
     ExecutionFailed,
     ExecutionCancelled,
+    ExecutionContinued,
     ExecutionCorrected,
     CodeUpgraded,
+    PatchMarked,
     ReplayDiverged,
 )

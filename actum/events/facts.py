@@ -8,7 +8,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from actum.events.times import is_instant
 
-__all__ = ["Count", "Decimal", "Digest", "DurationUs", "Facts", "Instant", "Name", "StepFacts"]
+__all__ = [
+    "Attribute",
+    "AttributeName",
+    "Count",
+    "Decimal",
+    "Digest",
+    "DurationUs",
+    "Facts",
+    "Instant",
+    "Name",
+    "StepFacts",
+]
 
 
 def _check_instant(text: str) -> str:
@@ -22,6 +33,8 @@ Count = Annotated[int, Field(ge=0, lt=2**53)]
 DurationUs = Annotated[int, Field(ge=0, lt=2**53, description="microseconds")]
 Instant = Annotated[str, AfterValidator(_check_instant)]
 Digest = Annotated[str, Field(pattern=r"^[a-z0-9-]+:[0-9a-f]+$")]
+AttributeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
+Attribute = Annotated[str, Field(max_length=256)] | Annotated[int, Field(gt=-(2**53), lt=2**53)] | bool
 Decimal = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="a decimal number as text")]
 
 

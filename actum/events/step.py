@@ -15,6 +15,10 @@ class StepStarted(StepFacts):
     type = "step.started"
     compensation: Name | None = None
     """What undoes it once it has completed."""
+    undo_group: Name | None = None
+    """Compensations of one group run side by side when their turn comes."""
+    pivot: bool | None = None
+    """Once it has completed, what completed before it is not undone any more."""
 
 
 class StepCompleted(StepFacts):
@@ -62,8 +66,20 @@ class StepInDoubt(StepFacts):
 
 
 class StepSkipped(StepFacts):
+    """It does not run: no transition led to it, or a person said so. Payload, of a person: the result in its place."""
+
     type = "step.skipped"
     reason: Literal["not_taken", "person"]
+
+
+class StepCancelled(StepFacts):
+    """An attempt, or the wait for the next one, was given up: nobody wants the result. The effect may have happened."""
+
+    type = "step.cancelled"
+    reason: Literal["race", "cancel"]
+    duration_us: DurationUs | None = None
+    error_type: Name | None = None
+    """What the attempt raised when it was told."""
 
 
 class TransitionTaken(Facts):
@@ -74,6 +90,30 @@ class TransitionTaken(Facts):
     source_occurrence: Count
     target: Name
     condition: Name | None = None
+    scope: Name | None = None
+    """Of a graph that a step runs in place."""
+
+
+class CompensationRequested(Facts):
+    """The workflow itself asks that what has completed be undone before it goes on."""
+
+    type = "compensation.requested"
+    compensation: Name
+    """What the request is called inside its execution."""
+    occurrence: Count
+    scope: Name | None = None
+    since: Count
+    """What was among the first so many outcomes of the execution stays."""
+
+
+class CompensationEnded(Facts):
+    """All that was asked to be undone is, or could not be."""
+
+    type = "compensation.ended"
+    compensation: Name
+    occurrence: Count
+    scope: Name | None = None
+    uncompensated: list[Name] | None = None
 
 
 class CompensationStarted(StepFacts):
@@ -119,6 +159,19 @@ class TimerFired(Facts):
     late_us: DurationUs
 
 
+class RaceDecided(Facts):
+    """One of several came first; what the others were waiting for is not waited for any more."""
+
+    type = "race.decided"
+    race: Name
+    occurrence: Count
+    scope: Name | None = None
+    winner: Name
+    """Its index, or its name."""
+    losers: list[str] | None = None
+    """Keys of timers and of waits for signals that are given up; steps and questions have events of their own."""
+
+
 EVENTS: tuple[type[Facts], ...] = (
     StepStarted,
     StepCompleted,
@@ -127,10 +180,14 @@ EVENTS: tuple[type[Facts], ...] = (
     StepRetryScheduled,
     StepInDoubt,
     StepSkipped,
+    StepCancelled,
     TransitionTaken,
+    CompensationRequested,
+    CompensationEnded,
     CompensationStarted,
     CompensationCompleted,
     CompensationFailed,
     TimerSet,
     TimerFired,
+    RaceDecided,
 )

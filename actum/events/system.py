@@ -16,7 +16,15 @@ class WorkflowPublished(Facts):
 
     type = "workflow.published"
     workflow: Name
-    kind: Literal["function", "graph"]
+    kind: Literal["function", "graph", "asl", "serverless"]
+    definition: Digest
+
+
+class WorkflowDeprecated(Facts):
+    """A definition is not to be started any more; what runs it goes on. Payload: `{"reason": …}`."""
+
+    type = "workflow.deprecated"
+    workflow: Name
     definition: Digest
 
 
@@ -126,6 +134,7 @@ class LogRebuilt(Facts):
 
 
 EVENTS: tuple[type[Facts], ...] = (
+    WorkflowDeprecated,
     WorkflowPublished,
     CheckpointSigned,
     StreamsSealed,

@@ -16,8 +16,8 @@ _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 # The last instant and its text, and the last second and its prefix. Each is one tuple, replaced whole, so that
 # readers in other threads never see half of it. Events of one decision share their time: most calls end here.
-_last: tuple[int, str] = (-1, "")
-_last_second: tuple[int, str] = (-1, "")
+_last: tuple[int, str] = (_FIRST - 1, "")
+_last_second: tuple[int, str] = (_FIRST - 1, "")
 _last_good = ""
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from actum.errors import CheckpointRefused
+from actum.errors import CheckpointRefused, StoreError
 from actum.events.checkpoint import Checkpoint, VerifierKey, parse_unverified
-from actum.events.envelope import leaf_hash
+from actum.events.envelope import RecordedEvent, leaf_hash
 from actum.events.epoch import verify_of
 from actum.events.merkle import verify_inclusion
 from actum.events.note import base64_bytes, base64_text
+from actum.events.rotation import Trust, follow, read_rotation
 
-__all__ = ["TlogProof", "verify_event"]
+__all__ = ["TlogProof", "trust_with", "verify_event"]
 
 _FIRST: Final = "c2sp.org/tlog-proof@v1"
 _INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,18})")
@@ -66,12 +67,13 @@ class TlogProof:
         return cls(int(match[1]), tuple(node for node in path if node is not None), note, extra)
 
 
-def verify_event(proof: TlogProof, header: bytes, vkeys: Iterable[VerifierKey], *, origin: str) -> Checkpoint:
+def verify_event(proof: TlogProof, header: bytes, keys: Trust | Iterable[VerifierKey], *, origin: str) -> Checkpoint:
     """The signed checkpoint that has this header at the proof's index.
 
-    Raises `CheckpointRefused` when no known key signed the checkpoint, when it is of another log than `origin` (in
-    whichever epoch), and when this header is not at that place of it.
+    Raises `CheckpointRefused` when no known key signed the checkpoint, or only one that was not in force at its size,
+    when it is of another log than `origin` (in whichever epoch), and when this header is not at that place of it.
     """
+    vkeys = keys.keys_at(parse_unverified(proof.note).size) if isinstance(keys, Trust) else keys
     checkpoint = verify_of(origin, proof.note, vkeys)
     if not verify_inclusion(leaf_hash(header), proof.index, checkpoint.size, proof.path, checkpoint.root):
         raise CheckpointRefused(
@@ -80,3 +82,34 @@ def verify_event(proof: TlogProof, header: bytes, vkeys: Iterable[VerifierKey], 
             "the header, the path or the checkpoint is another one's",
         )
     return checkpoint
+
+
+def trust_with(pinned: Iterable[VerifierKey], rotations: Iterable[TlogProof], *, origin: str) -> Trust:
+    """Which keys count when these are trusted: those too with which proved `key.rotated` events connect them.
+
+    Raises `CheckpointRefused` for a proof of another event, of a rotation that both keys did not sign or that is not
+    connected with a trusted key, and for one that itself is not proved under a key that counts then.
+    """
+    proofs = sorted(rotations, key=lambda proof: proof.index)
+    found = [read_rotation(proof.index, _facts_of_rotation(proof)) for proof in proofs]
+    trust, strangers = follow(pinned, found)
+    for rotation in found:
+        if rotation in strangers or rotation.origin != origin:
+            raise CheckpointRefused(
+                "key rotation",
+                f"at index {rotation.position} {rotation.old.name}+{rotation.old.id.hex()} hands over, which is not "
+                f"connected with a key that was given, or of another log than {origin!r}",
+            )
+    for proof in proofs:
+        verify_event(proof, proof.extra or b"", trust, origin=origin)
+    return trust
+
+
+def _facts_of_rotation(proof: TlogProof) -> dict[str, Any]:
+    try:
+        event = RecordedEvent(proof.index, proof.extra or b"")
+    except StoreError as exc:
+        raise CheckpointRefused("key rotation", f"the proof holds no event's header as extra data ({exc})") from exc
+    if event.type != "key.rotated":
+        raise CheckpointRefused("key rotation", f"the proof is of an event {event.type!r}, not of 'key.rotated'")
+    return event.facts

@@ -22,14 +22,21 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "approval.granted",
         "approval.rejected",
         "approval.requested",
+        "approval.withdrawn",
         "checkpoint.signed",
+        "child.cancel_requested",
+        "child.ended",
+        "child.started",
         "compensation.completed",
+        "compensation.ended",
         "compensation.failed",
+        "compensation.requested",
         "compensation.started",
         "execution.cancel_requested",
         "execution.cancelled",
         "execution.claimed",
         "execution.completed",
+        "execution.continued",
         "execution.corrected",
         "execution.failed",
         "execution.parked",
@@ -40,6 +47,8 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "hold.lifted",
         "hold.placed",
         "import.done",
+        "input.received",
+        "input.requested",
         "intervention.recorded",
         "judgement.recorded",
         "key.rotated",
@@ -48,12 +57,24 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "message.sent",
         "model.called",
         "model.returned",
+        "patch.marked",
         "payload.erased",
         "policy.changed",
+        "race.decided",
         "replay.diverged",
+        "schedule.buffered",
+        "schedule.defined",
+        "schedule.fired",
+        "schedule.missed",
+        "schedule.paused",
+        "schedule.removed",
+        "schedule.resumed",
         "segment.archived",
         "segment.dropped",
         "segment.restored",
+        "signal.awaited",
+        "signal.received",
+        "step.cancelled",
         "step.completed",
         "step.failed",
         "step.in_doubt",
@@ -69,10 +90,20 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "tool.called",
         "tool.returned",
         "transition.taken",
+        "workflow.deprecated",
         "workflow.published",
     ),
     1,
-) | {"execution.started": 2, "payload.erased": 2}
+) | {
+    "execution.cancel_requested": 2,
+    "execution.cancelled": 2,
+    "execution.resumed": 2,
+    "execution.started": 3,
+    "payload.erased": 2,
+    "step.started": 2,
+    "transition.taken": 2,
+    "workflow.published": 2,
+}
 
 
 def _as_it_was(facts: Facts) -> Facts:
@@ -81,8 +112,15 @@ def _as_it_was(facts: Facts) -> Facts:
 
 
 UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {
+    ("execution.cancel_requested", 1): _as_it_was,  # what has completed was undone
+    ("execution.cancelled", 1): _as_it_was,  # with nothing left that could be undone
+    ("execution.resumed", 1): _as_it_was,  # after a pause
     ("execution.started", 1): _as_it_was,  # without the data key of whom it is about
+    ("transition.taken", 1): _as_it_was,  # of the graph itself, and of none inside it
+    ("execution.started", 2): _as_it_was,  # without what it can be found by, its parent, and fewer kinds
     ("payload.erased", 1): _as_it_was,  # counted over the whole log
+    ("step.started", 1): _as_it_was,  # no pivot, and undone by itself
+    ("workflow.published", 1): _as_it_was,  # kinds that have come since are additions
 }
 """(type, schema) → the facts one schema later. Applied again until the facts are in today's shape."""
 

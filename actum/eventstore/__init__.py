@@ -1,7 +1,5 @@
 """Where it is kept: the protocol and its promises, one file per backend."""
 
-from actum.eventstore.consumer import START, AtLeastOnce, Consumer, Cursors, ExactlyOnce, Mark, MemoryCursors
-from actum.eventstore.consumer_group import Member, resize
 from actum.eventstore.protocol import (
     ANY,
     EXISTS,
@@ -15,7 +13,18 @@ from actum.eventstore.protocol import (
     ViewRow,
 )
 from actum.eventstore.registry import STORES, open_store
-from actum.eventstore.subscription import Lag, Subscription
+from actum.eventstore.subscriptions.consumer import (
+    START,
+    AtLeastOnce,
+    Consumer,
+    Cursors,
+    ExactlyOnce,
+    Mark,
+    MemoryCursors,
+)
+from actum.eventstore.subscriptions.consumer_group import Member, resize
+from actum.eventstore.subscriptions.subscription import Lag, Subscription
+from actum.eventstore.views import Holding
 
 __all__ = [
     "ANY",
@@ -31,6 +40,7 @@ __all__ = [
     "Cursors",
     "EventStore",
     "ExactlyOnce",
+    "Holding",
     "Lag",
     "Mark",
     "Member",

@@ -12,8 +12,8 @@ from actum.errors import BadInput, IdempotencyConflict, VersionConflict
 from actum.events import PAYLOAD_LIMIT_BYTES, Actor, NewEvent, RecordedEvent, check_new_event, payload_digest
 from actum.events.fields import cut
 from actum.events.ids import id_bytes
+from actum.eventstore.payloads.subjects import OpenedEvent
 from actum.eventstore.protocol import ANY, EXISTS, Appended, Batch
-from actum.eventstore.subjects import OpenedEvent
 from actum.eventstore.views import check_row
 
 __all__ = ["answer_from", "check_batch", "check_expected", "names_in", "same_event", "sort_out_conflict"]

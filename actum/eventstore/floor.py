@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from actum.errors import EventsArchived, StoreRefused
 from actum.events import PAYLOAD_LIMIT_BYTES, RecordedEvent
+from actum.eventstore.payloads.subjects import Parts
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState, ViewRow
-from actum.eventstore.subjects import Parts
 
 __all__ = ["HotStore", "Stretch", "floor_moved", "page_above", "stays", "whole_stream"]
 

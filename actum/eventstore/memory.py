@@ -13,12 +13,14 @@ from actum.events import RecordedEvent, seal, to_text
 from actum.events.merkle import Frontier
 from actum.eventstore.expected import answer_from, check_batch, check_expected, sort_out_conflict
 from actum.eventstore.floor import Stretch, floor_moved
-from actum.eventstore.protection import BoxedEvent, Protected, Protection, Vault, is_plain
+from actum.eventstore.payloads.boxes import BoxedEvent, is_plain
+from actum.eventstore.payloads.protection import Protected, Protection
+from actum.eventstore.payloads.subjects import Box
+from actum.eventstore.payloads.subjects_memory import MemoryRows
+from actum.eventstore.payloads.vault import Vault
 from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
-from actum.eventstore.subjects import Box
-from actum.eventstore.subjects_memory import MemoryRows
-from actum.eventstore.views import VIEWS, check_query
-from actum.eventstore.writer import deliver
+from actum.eventstore.tables.writer import deliver
+from actum.eventstore.views import VIEWS, Holding, NoneOf, check_query
 
 __all__ = ["MemoryStore"]
 
@@ -191,13 +193,19 @@ class MemoryStore(Protected):
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
         check_query(view, where or {}, order)
-        wanted = {column: value if isinstance(value, tuple) else (value,) for column, value in (where or {}).items()}
+        parts = {column: value.parts for column, value in (where or {}).items() if isinstance(value, Holding)}
+        wanted = {
+            column: value if isinstance(value, tuple) else (value,)
+            for column, value in (where or {}).items()
+            if column not in parts
+        }
         with self._changed:
             self._check_open()
             rows = [
                 dict(row)
                 for _, row in sorted(self._views[view].items())
-                if all(row[column] in values for column, values in wanted.items())
+                if all((row[column] in values) != isinstance(values, NoneOf) for column, values in wanted.items())
+                and all(part in (row[column] or "") for column, some in parts.items() for part in some)
             ]
         if order is not None:  # like SQL: NULL is the smallest
             rows.sort(key=lambda row: (row[order] is not None, row[order]), reverse=descending)

@@ -6,11 +6,11 @@ is its Merkle tree. There is no query without a tenant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from actum.events import NewEvent, PartName, RecordedEvent
-from actum.eventstore.subjects import Parts
+from actum.eventstore.payloads.subjects import Parts
 
 __all__ = [
     "ANY",
@@ -168,11 +168,13 @@ class EventStore(Protocol):
         descending: bool = False,
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Rows of a view whose columns equal `where` (a tuple means: one of these); keys and columns in one dict.
+        """Rows of a view whose columns equal `where`; keys and columns in one dict.
+
+        A tuple means one of these; `NoneOf`: none of these, or no value; `Holding`: text in which these parts stand.
 
         Views are `executions` (id, workflow, definition, kind, status, waiting_for, owner, started_at, ended_at,
-        wake_us, error_type) and `approvals` (execution, approval, workflow, status, severity, requested_at, deadline,
-        version). Raises `BadInput` for another view or column, with the nearest one there is.
+        wake_us, error_type, priority, labels) and `approvals` (execution, approval, workflow, status, severity,
+        requested_at, deadline, version). Raises `BadInput` for another view or column, with the nearest one there is.
         """
 
     def tree(self) -> TreeState:
@@ -197,6 +199,9 @@ class EventStore(Protocol):
 
     def subjects(self) -> Iterator[tuple[str, str, str]]:
         """Every live data key: its id, its subject, and when it was made."""
+
+    def keys_left(self, keys: Collection[str]) -> set[str]:
+        """Those of these data keys that are not destroyed, or under which a payload still lies."""
 
     def destroy_key(self, key: str) -> int:
         """Destroy a data key, the name of its subject, and every payload under it; returns how many payloads went.

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from actum.errors import BadInput, near_miss
-from actum.eventstore.protection import Vault, open_vault
+from actum.eventstore.payloads.vault import Vault, open_vault
 from actum.eventstore.protocol import EventStore
-from actum.eventstore.server_url import without_password
+from actum.eventstore.tables.server_url import without_password
 
 __all__ = ["STORES", "open_store"]
 
@@ -21,7 +21,7 @@ def _memory(url: str, tenant: str, vault: Vault) -> EventStore:
 
 def _duckdb(url: str, tenant: str, vault: Vault) -> EventStore:
     try:
-        from actum.eventstore.duckdb_store import DuckDBStore
+        from actum.eventstore.duckdb.store import DuckDBStore
     except ModuleNotFoundError as exc:
         if exc.name != "duckdb":
             raise
@@ -30,14 +30,14 @@ def _duckdb(url: str, tenant: str, vault: Vault) -> EventStore:
 
 
 def _sqlite(url: str, tenant: str, vault: Vault) -> EventStore:
-    from actum.eventstore.sqlite import SQLiteStore
+    from actum.eventstore.sqlite.store import SQLiteStore
 
     return SQLiteStore(url, tenant, vault=vault)
 
 
 def _postgresql(url: str, tenant: str, vault: Vault) -> EventStore:
     try:
-        from actum.eventstore.postgres import PostgresStore
+        from actum.eventstore.postgres.store import PostgresStore
     except ModuleNotFoundError as exc:
         if exc.name != "psycopg":
             raise
@@ -47,7 +47,7 @@ def _postgresql(url: str, tenant: str, vault: Vault) -> EventStore:
 
 def _mysql(url: str, tenant: str, vault: Vault) -> EventStore:
     try:
-        from actum.eventstore.mysql import MySQLStore
+        from actum.eventstore.mysql.store import MySQLStore
     except ModuleNotFoundError as exc:
         if exc.name != "pymysql":
             raise

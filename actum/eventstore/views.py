@@ -6,15 +6,29 @@ Nothing personal stands in a view: it would outlive the erasure of the payload i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from actum.errors import BadInput, near_miss
 
-__all__ = ["VIEWS", "View", "check_query", "check_row"]
+__all__ = ["VIEWS", "NoneOf", "View", "check_query", "check_row"]
+__all__ = ["VIEWS", "Holding", "View", "check_query", "check_row"]
 
 _MAX_NUMBER = 2**63 - 1
+
+
+class NoneOf(tuple[Any, ...]):
+    """In a query of a view: the column has none of these values, or no value."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Holding:
+    """In the place of a value that is asked for: text in which all these parts stand, in any order."""
+
+    parts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,8 @@ class View:
 
 
 VIEWS: Final[dict[str, View]] = {
-    # One row an execution. `wake_us`: when its earliest timer is due; `owner`: the worker that claimed it last.
+    # One row an execution. `wake_us`: when its earliest timer is due; `owner`: the worker that claimed it last;
+    # `priority`: empty is 0; `labels`: its tags and `name=value` of its attributes, one a line, between line breaks.
     "executions": View(
         ("id",),
         (
@@ -51,9 +66,13 @@ VIEWS: Final[dict[str, View]] = {
             "ended_at",
             "wake_us",
             "error_type",
+            "priority",
+            "labels",
         ),
-        optional=frozenset({"definition", "waiting_for", "owner", "ended_at", "wake_us", "error_type"}),
-        numbers=frozenset({"wake_us"}),
+        optional=frozenset(
+            {"definition", "waiting_for", "owner", "ended_at", "wake_us", "error_type", "priority", "labels"}
+        ),
+        numbers=frozenset({"wake_us", "priority"}),
     ),
     # One row for each question that was put to people. `version`: where in the execution's stream it was asked.
     "approvals": View(
@@ -83,13 +102,15 @@ def check_row(view: str, key: tuple[str, ...], row: Mapping[str, Any] | None) ->
             raise BadInput(f"view {view!r}, key {key!r}: {column} is {value!r}, not {wanted}; nothing was written")
 
 
-def check_query(view: str, where: Iterable[str], order: str | None) -> View:
+def check_query(view: str, where: Mapping[str, Any], order: str | None) -> View:
     """The shape of the view that is asked for. Raises `BadInput` for a view or column that does not exist."""
     shape = _shape(view)
     known = shape.key + shape.columns
     for column in [*where, *([order] if order is not None else [])]:
         if column not in known:
             raise BadInput(f"view {view!r} has no column {column!r}{near_miss(column, known)}")
+        if column in shape.numbers and isinstance(where.get(column), Holding):
+            raise BadInput(f"view {view!r}: column {column!r} holds numbers, and no text to look into")
     return shape
 
 

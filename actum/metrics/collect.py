@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from actum.events import to_us
-from actum.metrics.execution import Execution, Label
+from actum.metrics.execution import CONTINUED, Execution, Label
 from actum.metrics.fold import NOTED_TYPES, Fold
 from actum.metrics.sums import JUDGED_IN_SUCCESS_RATE, Sums
 
@@ -47,6 +47,8 @@ class Place(NamedTuple):
 
     def standing(self, run: Execution) -> str:
         """`ended` in the window, `in_flight` at its end, or `elsewhere`."""
+        if run.outcome == CONTINUED:
+            return "elsewhere"
         if run.outcome is not None and run.inside:
             return "ended"
         if run.started_us is None:

@@ -13,12 +13,14 @@ from actum.events import RecordedEvent, to_us
 from actum.metrics.catalog import NO_VALUE
 from actum.metrics.tally import Tally
 
-__all__ = ["LIFECYCLE", "STOPPED", "UNKNOWN", "Execution", "Label", "Operation"]
+__all__ = ["CONTINUED", "LIFECYCLE", "STOPPED", "UNKNOWN", "Execution", "Label", "Operation"]
 
 STOPPED: Final = "stopped"
 """The outcome of an execution cancelled by the system, a failure; `cancelled` is one a user cancelled."""
 UNKNOWN: Final = "unknown"
 """The outcome of an execution past its declared deadline of which nothing more was heard."""
+CONTINUED: Final = "continued"
+"""Not an outcome: it goes on as another one, which counts for both from the start of the first."""
 
 OperationKey = tuple[str, int, str | None]
 """(step, occurrence, scope)."""
@@ -147,7 +149,7 @@ class Execution:
 def _started(run: Execution, event: RecordedEvent, at: str, _inside: bool, tally: Tally) -> None:
     facts = event.facts
     run.start_position = event.position
-    run.started_us = to_us(at)
+    run.started_us = to_us(facts.get("first_at", at))
     run.task = facts.get("task")
     run.timed = not facts.get("time_unknown", False)
     if "deadline" in facts:
@@ -189,6 +191,14 @@ def _cancelled(run: Execution, event: RecordedEvent, at: str, inside: bool, tall
     _end(run, event, at, inside, tally, "cancelled" if event.facts.get("by") == "user" else STOPPED)
 
 
+def _continued(run: Execution, event: RecordedEvent, at: str, _inside: bool, tally: Tally) -> None:
+    if run.outcome is not None:
+        tally.quality["conflict"] += 1
+        return
+    run.outcome = CONTINUED
+    run.end_position, run.end_version, run.ended_us = event.position, event.version, to_us(at)
+
+
 def _corrected(run: Execution, event: RecordedEvent, _at: str, _inside: bool, tally: Tally) -> None:
     facts = event.facts
     if run.outcome is None or facts["supersedes"] not in (run.end_version, run.correction_version):
@@ -205,5 +215,6 @@ LIFECYCLE: Final = {
     "execution.completed": _completed,
     "execution.failed": _failed,
     "execution.cancelled": _cancelled,
+    "execution.continued": _continued,
     "execution.corrected": _corrected,
 }

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from actum.errors import BadInput
-from actum.eventstore.cursors_sql import NAME, TEXT, SqlCursors, make_table, unavailable
+from actum.eventstore.subscriptions.cursors_sql import NAME, TEXT, SqlCursors, make_table, unavailable
 from actum.relay.webhook_log import Delivered
 
 __all__ = ["Ledger", "RelayRow"]

@@ -62,6 +62,8 @@ def execution_row(key: str, **columns: Any) -> ViewRow:
         "ended_at": None,
         "wake_us": None,
         "error_type": None,
+        "priority": None,
+        "labels": None,
     }
     return ViewRow("executions", (key,), row | columns)
 

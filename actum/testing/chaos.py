@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from actum.errors import StoreRefused, StoreUnavailable
 from actum.eventstore import EventStore, open_store
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.testing.builders import batch, event_id
 from actum.testing.postgres import ask
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -115,6 +115,9 @@ class FaultyStore:
 
     def subjects(self) -> Iterator[tuple[str, str, str]]:
         return self._store.subjects()
+
+    def keys_left(self, keys: Collection[str]) -> set[str]:
+        return self._store.keys_left(keys)
 
     def destroy_key(self, key: str) -> int:
         return self._store.destroy_key(key)

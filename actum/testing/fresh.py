@@ -52,12 +52,12 @@ class FreshLogs:
 
             return MemoryStore(clock=clock)
         if self.kind == "sqlite":
-            from actum.eventstore.sqlite import SQLiteStore
+            from actum.eventstore.sqlite.store import SQLiteStore
 
             url = f"sqlite:///{self._folder}/log{number}.db"
             store: EventStore = SQLiteStore(url, clock=clock)
         else:
-            from actum.eventstore.postgres import PostgresStore
+            from actum.eventstore.postgres.store import PostgresStore
 
             url = self._database(number)
             store = PostgresStore(url, clock=clock)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from actum.eventstore import mysql_connection
-from actum.eventstore.mysql_connection import Connection, close
-from actum.eventstore.mysql_open import parse_url
-from actum.eventstore.schema import NEVER_CHANGED, tables_for
+from actum.eventstore.mysql import connection as mysql_connection
+from actum.eventstore.mysql.connection import Connection, close
+from actum.eventstore.mysql.open import parse_url
+from actum.eventstore.tables.schema import NEVER_CHANGED, tables_for
 
 __all__ = ["SERVER", "ask", "database", "server_is_there", "session", "wipe"]
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from actum.eventstore.postgres_connection import Connection, connect
-from actum.eventstore.postgres_open import parse_url
+from actum.eventstore.postgres.connection import Connection, connect
+from actum.eventstore.postgres.open import parse_url
 
 __all__ = ["SERVER", "ask", "database", "server_is_there", "session", "wipe"]
 

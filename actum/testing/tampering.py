@@ -12,9 +12,9 @@ import orjson
 from actum.events import leaf_hash
 from actum.events.merkle import Frontier
 from actum.eventstore import open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.check_workers import Workers
-from actum.eventstore.verification import Verification
+from actum.eventstore.check.store import check_store
+from actum.eventstore.check.verdict import Verification
+from actum.eventstore.check.workers import Workers
 
 __all__ = ["Tampered"]
 

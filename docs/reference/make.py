@@ -195,7 +195,7 @@ def _arguments(command: Any) -> str:
     return _table(("argument", "what it says"), rows) if rows else ""
 
 
-_ARGUMENTS = {"ID": "The execution's id.", "EXECUTION": "The execution's id."}
+_ARGUMENTS = {"ID": "The execution's id.", "EXECUTION": "The execution's id.", "NAME": "The signal's name."}
 """What an argument says that needs no help text on the screen."""
 
 

@@ -43,7 +43,7 @@ def main() -> None:
     from actum.archive import archive_log, drop_archived, restore
     from actum.archive.places import Folder
     from actum.eventstore import open_store
-    from actum.eventstore.sealing import seal_log
+    from actum.eventstore.sealing.sealer import seal_log
     from actum.testing.builders import KEY
     from actum.testing.logs import rebuild
 

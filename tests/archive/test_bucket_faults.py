@@ -9,10 +9,10 @@ from botocore.exceptions import EndpointConnectionError
 
 from actum.archive import WholeStore, archive_log, check_archive, drop_archived, restore
 from actum.archive.places import ArchivePlace, Bucket
-from actum.engine.views import rebuild
+from actum.engine.rules.views import rebuild
 from actum.errors import ArchiveDamaged, StoreRefused
 from actum.eventstore import EventStore
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore
 from actum.testing.builders import KEY
 

@@ -17,9 +17,9 @@ from actum.archive.places import Folder
 from actum.archive.segment import NAMES
 from actum.events.checkpoint import SigningKey
 from actum.eventstore import EventStore
-from actum.eventstore.check import check_store
-from actum.eventstore.check_workers import Workers
-from actum.eventstore.verification import Bad, Verification
+from actum.eventstore.check.store import check_store
+from actum.eventstore.check.verdict import Bad, Verification
+from actum.eventstore.check.workers import Workers
 from actum.testing.builders import KEY
 
 from .conftest import SEGMENT

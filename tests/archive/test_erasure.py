@@ -12,17 +12,17 @@ import pytest
 
 from actum.archive import WholeStore, archive_log, check_archive, drop_archived, restore
 from actum.archive.places import ArchivePlace, Folder
-from actum.engine.views import rebuild
+from actum.engine.rules.views import rebuild
 from actum.errors import ErasureRefused, EventsArchived, StoreRefused
 from actum.events import Actor
 from actum.eventstore import ANY, Append, EventStore, MemoryCursors, Subscription, open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.consumer import AtLeastOnce
-from actum.eventstore.custodian import place_hold, set_retention
-from actum.eventstore.erasing import erase_subject, finish
+from actum.eventstore.check.store import check_store
+from actum.eventstore.custody.custodian import place_hold, set_retention
+from actum.eventstore.custody.erasing import erase_subject, finish
+from actum.eventstore.custody.retaining import run_retention
+from actum.eventstore.custody.retention import Policy
 from actum.eventstore.floor import HotStore
-from actum.eventstore.retaining import run_retention
-from actum.eventstore.retention import Policy
+from actum.eventstore.subscriptions.consumer import AtLeastOnce
 from actum.testing.builders import KEY, event, execution_row
 from actum.testing.clock import NOON_US
 

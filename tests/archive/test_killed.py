@@ -14,9 +14,9 @@ import pytest
 from actum.archive import WholeStore, check_archive
 from actum.archive.places import Folder
 from actum.eventstore import RawEvent, open_store
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore
-from actum.eventstore.sealing import seal_log
+from actum.eventstore.sealing.sealer import seal_log
 from actum.testing.builders import KEY
 
 from .conftest import grow

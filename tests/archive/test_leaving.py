@@ -23,10 +23,10 @@ from actum.errors import (
 from actum.events import to_us
 from actum.events.checkpoint import SigningKey
 from actum.eventstore import ANY, Append, Appended, EventStore, open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.check_seals import Trusted
+from actum.eventstore.check.seals import Trusted
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore
-from actum.eventstore.sealing import seal_log
+from actum.eventstore.sealing.sealer import seal_log
 from actum.testing.builders import KEY, event
 
 from .conftest import SEGMENT, grow, sign

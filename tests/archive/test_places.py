@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from actum.archive import archive_log, check_archive
+from actum.archive import archive_log, check_archive, segment, segments_of
 from actum.archive.places import ArchivePlace, Bucket, Folder, open_place
 from actum.errors import ArchiveDamaged, BadInput, StoreRefused
 from actum.eventstore import EventStore
@@ -43,6 +44,31 @@ def test_a_name_is_written_once(place: ArchivePlace, tmp_path: Path) -> None:
     with pytest.raises(ArchiveDamaged, match=r"a\.parquet is there with other content; nothing was written"):
         place.put("a.parquet", other)
     assert place.fetch("a.parquet").read_bytes() == b"first"
+
+
+def test_the_end_of_a_file_is_read_alone(place: ArchivePlace, tmp_path: Path) -> None:
+    """The last bytes, or all there are: of a short file, and of an empty one."""
+    for name, size in (("a.parquet", 1000), ("b.parquet", 3), ("c.parquet", 0)):
+        (tmp_path / name).write_bytes(bytes(size - 1) + b"x" if size else b"")
+        place.put(name, tmp_path / name)
+    fresh = open_place(place.url)
+
+    assert [fresh.end_of(name, 5) for name in place.names()] == [b"\0\0\0\0x", b"\0\0x", b""]
+
+
+def test_segments_are_listed_without_fetching_them(
+    log: EventStore, s3_place: ArchivePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a segment says of itself stands at its end; where that is longer than thought, the file is fetched."""
+    archive_log(log, s3_place, [KEY.verifier()], segment_events=SEGMENT)
+    known = segments_of(s3_place, "default")
+    fresh = cast(Bucket, open_place(s3_place.url))
+    monkeypatch.setattr(fresh, "fetch", lambda name: pytest.fail(f"{name} was fetched"))
+
+    assert [one.first for one in known] == [0, 8]
+    assert segments_of(fresh, "default") == known
+    monkeypatch.setattr(segment, "_FOOTER", 100)
+    assert segments_of(open_place(s3_place.url), "default") == known
 
 
 def test_what_is_not_there_is_named(place: ArchivePlace) -> None:

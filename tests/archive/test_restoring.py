@@ -12,13 +12,13 @@ import pytest
 
 from actum.archive import WholeStore, archive_log, drop_archived, restore
 from actum.archive.places import Folder
-from actum.engine.views import rebuild
+from actum.engine.rules.views import rebuild
 from actum.errors import ArchiveDamaged, BadInput, CheckpointRefused, LogForked
 from actum.eventstore import EventStore, open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.checkpoint_store import MemoryCheckpoint
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore
-from actum.eventstore.sealing import Sealer, seal_log
+from actum.eventstore.sealing.checkpoint_store import MemoryCheckpoint
+from actum.eventstore.sealing.sealer import Sealer, seal_log
 from actum.testing.builders import KEY, event
 from actum.testing.logs import fill
 from actum.testing.logs import rebuild as small_rebuild

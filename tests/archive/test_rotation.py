@@ -8,17 +8,17 @@ import pytest
 
 from actum.archive import archive_log, check_archive, drop_archived, restore
 from actum.archive.places import Folder
-from actum.engine.views import rebuild
+from actum.engine.rules.views import rebuild
 from actum.errors import BadInput, CheckpointRefused, LogForked
 from actum.events.checkpoint import SigningKey
 from actum.eventstore import EventStore, open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.check_seals import Trusted
-from actum.eventstore.checkpoint_store import MemoryCheckpoint
+from actum.eventstore.check.seals import Trusted
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore
-from actum.eventstore.restored import begin_epoch
-from actum.eventstore.sealing import Sealer, seal_log
-from actum.eventstore.sealing_record import record_rotation
+from actum.eventstore.sealing.checkpoint_store import MemoryCheckpoint
+from actum.eventstore.sealing.record import record_rotation
+from actum.eventstore.sealing.restored import begin_epoch
+from actum.eventstore.sealing.sealer import Sealer, seal_log
 from actum.testing.builders import KEY
 from actum.testing.clock import NOON_US
 
@@ -145,7 +145,16 @@ def test_a_lost_store_goes_on_in_a_new_epoch_with_its_archive(folder: Folder) ->
     Sealer(store, KEY, kept).seal()
     assert [one.first for one in archive_log(store, folder, FIRST, segment_events=SEGMENT)] == [16]
     found = check_archive(folder, "default", FIRST, store=store)
-    assert found.verdict == "verified"
+    assert found.verdict == "verified_with_gaps"
+    assert [(check.name, check.ok, check.detail) for check in found.checks if check.name == "epochs"] == [
+        (
+            "epochs",
+            None,
+            "the checkpoint of 000000000000.parquet and of 1 more belongs to the lost epoch of actum/default, "
+            "abandoned at size 25 by event 17",
+        )
+    ]
+    assert check_archive(folder, "default", FIRST).checks[-1].name == "epochs"  # a segment holds the event that says so
     Sealer(store, KEY, kept).seal()
     assert len(drop_archived(store, folder, FIRST)) == 3
     verified(store, kept)
@@ -174,4 +183,4 @@ def test_a_store_lost_twice_is_made_again_from_both_epochs(folder: Folder) -> No
         begin_epoch(again, KEY, kept, clock, "once more")
     Sealer(again, KEY, kept).seal()
     archive_log(again, folder, FIRST, segment_events=SEGMENT)
-    assert check_archive(folder, "default", FIRST, store=again).verdict == "verified"
+    assert check_archive(folder, "default", FIRST, store=again).verdict == "verified_with_gaps"

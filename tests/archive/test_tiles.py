@@ -12,7 +12,7 @@ from actum.archive.tiles import tile_nodes
 from actum.events import leaf_hash
 from actum.events.merkle import consistency_proof, inclusion_proof, root_of, verify_consistency, verify_inclusion
 from actum.eventstore import ANY, Append, EventStore, open_store
-from actum.eventstore.tile_folder import TileFolder
+from actum.eventstore.sealing.tile_folder import TileFolder
 from actum.testing.builders import KEY, event, signed
 
 KEYS = [KEY.verifier()]

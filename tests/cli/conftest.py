@@ -49,6 +49,10 @@ def deadly(n: int) -> int:
 async def once(ctx, n: int) -> int:
     return await deadly(n)
 
+@workflow
+async def told(ctx, given: dict) -> str:
+    return given["event"]["type"]
+
 not_one = 3
 """
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -56,6 +60,46 @@ def test_erase_and_what_is_left(actum: Shell, order: Callable[..., str]) -> None
 
 def page_day(page: str) -> str:
     return page.partition("erased on ")[2][:10]
+
+
+KILLED = """
+import os, signal, sys
+from actum.cli.main import main
+from actum.eventstore.payloads.protection import Protection
+from actum.eventstore.sqlite.rows import SQLiteRows
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{where} = die
+sys.argv[1:] = ["erase", "anna@example.org", "--basis", "gdpr-17", "--reason", "asked by letter"]
+main()
+"""
+
+
+@pytest.mark.parametrize("where", ["Protection.destroy_key", "SQLiteRows.remove"], ids=["before", "between"])
+def test_an_interrupted_erasure_is_told_to_whoever_writes(actum: Shell, order: Callable[..., str], where: str) -> None:
+    """Killed between the word and the destruction, or half-way: every command that writes says so until it is done."""
+    order("o-1")
+    order("o-2", "bert@example.org")
+    told = "an erasure is not finished"
+    assert told not in actum("seal").err
+    known = {name: value for name, value in os.environ.items() if not name.startswith("ACTUM_")}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED.format(where=where)],
+        cwd=actum.folder,
+        env=known | {"ACTUM_STORE": "sqlite:///actum.db", "ACTUM_PERSON": "tester"},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+    said = actum("run", "flows:twice", "--input", "1")
+    assert (said.code, told in said.err) == (0, True), said.err
+    assert told not in actum("events", "list").err
+    finished = actum("erase", "--finish")
+    assert (finished.code, told in finished.err) == (0, False), finished.err
+    assert told not in actum("seal").err
+    assert actum("verify").code == 0
 
 
 def test_erase_refuses_in_one_sentence(actum: Shell, order: Callable[..., str]) -> None:

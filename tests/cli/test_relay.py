@@ -87,6 +87,27 @@ def test_a_target_that_is_down_is_exit_code_3_and_a_failing_status(actum: Shell,
     assert relay(actum, "run", taken.url, "--name", "hook").code == 1
 
 
+def test_a_relay_below_the_floor_is_named_and_the_others_are_shown(actum: Shell, taken: Taken) -> None:
+    """Without the archive one cannot go on: its state says so, exit code 1; with the archive it lags, and works."""
+    actum("run", "flows:twice", "--input", "3")
+    relay(actum, "run", taken.url, "--name", "slow", "--once")
+    actum("run", "flows:twice", "--input", "4")
+    actum("run", "flows:twice", "--input", "5")
+    relay(actum, "run", taken.url, "--name", "quick", "--once")
+    actum("archive", "run", "archive", "--segment", "4")
+    assert actum("archive", "run", "archive", "--segment", "4", "--drop").code == 0
+
+    told = relay(actum, "status", "--json")
+    quick, slow = told.json()["relays"]
+    assert (told.code, quick["state"], slow["state"]) == (1, "working", "archived")
+    assert slow["lag"] == told.json()["head"] - 1 - slow["position"]
+    assert slow["oldest_pending_s"] is None
+    assert "ACTUM_ARCHIVE" in slow["last_error"]
+    assert "archived" in relay(actum, "status").out
+    whole = actum("relay", "status", "--json", environment={"ACTUM_ARCHIVE": "archive"})
+    assert (whole.code, [one["state"] for one in whole.json()["relays"]]) == (0, ["working", "working"])
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

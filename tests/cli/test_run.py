@@ -31,11 +31,13 @@ def test_a_failed_execution_leaves_with_one(actum: Shell) -> None:
 
 
 def test_the_same_id_again_starts_nothing(actum: Shell) -> None:
-    """An id that has ended gives its recorded result; nothing is written a second time."""
+    """An id that has ended gives its recorded result, and is refused for another input; nothing is written."""
     first = actum("run", "flows:twice", "--id", "a", "--input", "21", "--json").json()
-    again = actum("run", "flows:twice", "--id", "a", "--input", "99", "--json").json()
+    again = actum("run", "flows:twice", "--id", "a", "--input", "21", "--json").json()
+    other = actum("run", "flows:twice", "--id", "a", "--input", "99", "--json")
 
     assert again == first
+    assert (other.code, "with another input" in other.err) == (2, True)
 
 
 def test_no_wait_records_the_start_and_resume_finishes(actum: Shell) -> None:

@@ -75,6 +75,38 @@ def test_one_event_is_proved_offline(actum: Shell, tmp_path: Path) -> None:
     assert actum("proof", "99").code == 2
 
 
+def test_a_proof_follows_the_rotations_that_are_proved_with_it(actum: Shell) -> None:
+    """Who pinned the first key believes a proof under the third, given the proofs of both hand-overs, not before."""
+    actum("run", "flows:twice", "--input", "1")
+    pinned, _ = keys(actum)
+    actum("proof", "3", "--out", "before.tlog-proof")
+    for n in ("2", "3"):
+        actum("keys", "rotate")
+        actum("run", "flows:twice", "--input", n)
+    first, second = actum("keys", "show", "--json").json()["rotations"]
+    for position in (first, second):
+        assert actum("proof", str(position), "--out", f"{position}.tlog-proof").code == 0
+    actum("proof", str(second + 1), "--out", "after.tlog-proof")
+    handed_over = ("--rotation", f"{second}.tlog-proof", "--rotation", f"{first}.tlog-proof")
+
+    def check(proof: str, key: str, *words: str) -> tuple[int, str]:
+        ended = actum("verify", "--proof", f"{proof}.tlog-proof", "--key", key, *words, store="sqlite:///nowhere.db")
+        return ended.code, ended.err + ended.out
+
+    assert check("after", pinned, *handed_over)[0] == 0
+    assert check("before", keys(actum)[1], *handed_over)[0] == 0
+    code, said = check("after", pinned)
+    assert (code, "give the proof of that event with --rotation" in said) == (1, True), said
+    for some, problem in (
+        (handed_over[:2], "is not connected with a key that was given"),
+        (handed_over[2:], "signed"),
+        (("--rotation", "before.tlog-proof"), "not of 'key.rotated'"),
+    ):
+        code, said = check("after", pinned, *some)
+        assert (code, problem in said) == (1, True), said
+    assert actum("verify", *handed_over).code == 2
+
+
 def test_tiles_are_written_and_checked(actum: Shell) -> None:
     """A folder of tiles follows the log, proves itself, and gives proofs."""
     actum("run", "flows:twice", "--input", "1")

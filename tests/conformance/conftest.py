@@ -10,7 +10,7 @@ import pytest
 
 from actum.errors import StoreRefused
 from actum.eventstore import STORES, Appended, Batch, EventStore, open_store
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.testing.places import Place
 
 

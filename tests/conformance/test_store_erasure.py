@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from actum.errors import BadInput, ErasureRefused, StoreUnavailable
 from actum.events import Actor, RecordedEvent
 from actum.eventstore import ANY, Append, EventStore
-from actum.eventstore.check import check_store
-from actum.eventstore.custodian import lift_hold, place_hold, set_retention
-from actum.eventstore.erasing import Found, erase_subject, finish
-from actum.eventstore.erasures import read_custody
-from actum.eventstore.retaining import Standing, look, run_retention
-from actum.eventstore.retention import Policy
-from actum.eventstore.verification import Check
+from actum.eventstore.check.store import check_store
+from actum.eventstore.check.verdict import Check
+from actum.eventstore.custody.custodian import lift_hold, place_hold, set_retention
+from actum.eventstore.custody.erasing import Found, erase_subject, finish, unfinished
+from actum.eventstore.custody.erasures import read_custody
+from actum.eventstore.custody.retaining import Standing, look, run_retention
+from actum.eventstore.custody.retention import Policy
 from actum.testing.builders import event, execution_row
 from actum.testing.clock import NOON_US
 from actum.testing.faults import FaultyStore
@@ -299,13 +300,18 @@ def test_an_erasure_that_was_killed_after_the_name_went_is_completed_too(store: 
     key = store.key_for(ANNA)
     with pytest.raises(StoreUnavailable):
         erase(FaultyStore(store, landed=True), ANNA)
-    rows = store._protection._rows  # type: ignore[attr-defined]  # there is no other way to die at this place
+    rows = store._protection.keys.rows  # type: ignore[attr-defined]  # there is no other way to die at this place
+    other = store.key_for("bert@example.org")
+    assert unfinished(store) == {key}
     rows.destroy(key, kept.at)
     assert payloads(store).ok is False
+    assert unfinished(store) == {key}
+    assert store.keys_left([key, other, str(uuid4())]) == {key, other}
 
     assert erase(store, ANNA).keys == ()
 
     assert payloads(store).ok is True
+    assert unfinished(store) == set()
     assert finish(store).payloads == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from actum.errors import EventsArchived, StoreDamaged, StoreRefused, VersionConflict
 from actum.events.merkle import Frontier
 from actum.eventstore import ANY, Append, EventStore, RawEvent, TreeState
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore, Stretch
 from actum.testing.builders import batch, event, event_id, execution_row
 from actum.testing.places import Place
@@ -202,8 +202,6 @@ def test_an_event_whose_id_was_used_again_cannot_come_back(hot: HotStore) -> Non
 
 def test_an_empty_store_begins_where_another_ended(place: Place, hot: HotStore) -> None:
     """With its streams, its tree and its views; then its events can come back, and it can be appended to."""
-    if not place.can("shared"):
-        pytest.skip("one store a place")
     other = cast(HotStore, place.open("other"))
     rows = list(hot.read_raw())
     streams = sorted(hot.streams())

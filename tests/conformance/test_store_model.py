@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actum.errors import ActumError, BadInput, IdempotencyConflict, VersionConflict
 from actum.eventstore import ANY, EXISTS, STORES, Append, Appended, Batch, EventStore, open_store
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.testing import mysql, postgres
 from actum.testing.builders import event, event_id, execution_row
 

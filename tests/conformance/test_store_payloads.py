@@ -20,7 +20,7 @@ from actum.errors import (
 )
 from actum.events import NewEvent, payload_digest
 from actum.eventstore import ANY, Append, Appended, Batch, EventStore
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.testing.builders import STREAM, event
 from actum.testing.faults import FaultyStore
 from actum.testing.places import Place

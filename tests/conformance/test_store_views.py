@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from actum.errors import ActumError, BadInput
-from actum.eventstore import ANY, Append, EventStore, ViewRow
+from actum.eventstore import ANY, Append, EventStore, Holding, ViewRow
+from actum.eventstore.views import NoneOf
 from actum.testing.builders import STREAM, approval_row, batch, event, execution_row
 from actum.testing.places import Place
 
@@ -167,3 +168,40 @@ def test_two_tenants_have_views_of_their_own(shared: Place) -> None:
 
     assert [r["status"] for r in one.view("executions")] == ["running"]
     assert [(r["id"], r["status"]) for r in two.view("executions")] == [("a", "failed"), ("b", "running")]
+
+
+def test_rows_can_be_asked_for_by_what_they_are_not(store: EventStore) -> None:
+    """`NoneOf` leaves out the values it names, keeps rows without a value, and without values leaves out nothing."""
+    write(store, execution_row("a", owner="w-1"), execution_row("b", owner="w-2"), execution_row("c", owner=None))
+
+    assert keys(store.view("executions", {"owner": NoneOf(["w-1"])})) == ["b", "c"]
+    assert keys(store.view("executions", {"owner": NoneOf(["w-1", "w-2"]), "id": NoneOf(["x"])})) == ["c"]
+    assert keys(store.view("executions", {"owner": NoneOf(), "id": NoneOf(["a", "c"])})) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "wanted"),
+    [
+        ((), "abcd"),
+        (("\nurgent\n",), "ab"),
+        (("\nurgent\n", "\nregion=eu\n"), "b"),
+        (("\nurgent",), "abc"),
+        (("\nURGENT\n",), ""),
+        (("%",), ""),
+        (("'",), ""),
+    ],
+)
+def test_rows_are_found_by_what_stands_in_a_text(store: EventStore, parts: tuple[str, ...], wanted: str) -> None:
+    """All the parts must stand in it, each exactly as it is; an empty column holds nothing, but fits no question."""
+    rows = {"a": "\nurgent\n", "b": "\nregion=eu\nurgent\n", "c": "\nurgently\n", "d": None}
+    write(store, *(execution_row(key, labels=labels) for key, labels in rows.items()))
+
+    assert "".join(keys(store.view("executions", {"labels": Holding(parts)}, order="id"))) == wanted
+    composed = {"labels": Holding(parts), "id": ("a", "c", "d"), "status": "running"}
+    assert "".join(keys(store.view("executions", composed, order="id"))) == wanted.replace("b", "")
+
+
+def test_a_number_holds_no_text(store: EventStore) -> None:
+    """Looking for text in a column of numbers is a mistake of who asks."""
+    with pytest.raises(BadInput, match="holds numbers"):
+        store.view("executions", {"wake_us": Holding(("1",))})

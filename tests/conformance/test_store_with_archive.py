@@ -14,7 +14,7 @@ from actum.archive.whole import WholeStore
 from actum.events import leaf_hash
 from actum.events.merkle import Frontier, root_of
 from actum.eventstore import EventStore, TreeState
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.eventstore.floor import HotStore
 from actum.testing.builders import signed
 from actum.testing.places import Place
@@ -65,7 +65,7 @@ def long(place: Place, tmp_path: Path) -> Iterator[EventStore]:
 def test_a_subscription_passes_from_the_archive_into_the_store(long: EventStore) -> None:
     """It sees every event once, in order, and never learns where each was."""
     from actum.eventstore import MemoryCursors, Subscription
-    from actum.eventstore.consumer import AtLeastOnce
+    from actum.eventstore.subscriptions.consumer import AtLeastOnce
 
     seen: list[int] = []
     consumer = AtLeastOnce(MemoryCursors(), "reader", lambda events: seen.extend(e.position for e in events))

@@ -10,9 +10,9 @@ import pytest
 
 from actum.events import Actor, RecordedEvent
 from actum.eventstore import EventStore
-from actum.eventstore.consumer import AtLeastOnce, ExactlyOnce, MemoryCursors
-from actum.eventstore.consumer_group import Member, resize
-from actum.eventstore.subscription import Subscription
+from actum.eventstore.subscriptions.consumer import AtLeastOnce, ExactlyOnce, MemoryCursors
+from actum.eventstore.subscriptions.consumer_group import Member, resize
+from actum.eventstore.subscriptions.subscription import Subscription
 from actum.testing.builders import batch, event_id
 from actum.testing.clock import NOON_US
 

@@ -12,13 +12,32 @@ from typing import Any
 
 import orjson
 
-from actum.engine.calls import Approve, Call, Done, Failure, Give, Outcome, Skip, Take, Wish
-from actum.engine.codec import encode
-from actum.engine.graph import Graph
-from actum.engine.graph_planner import GraphPlanner, prepare_input
+from actum.engine.graphs.graph import Graph
+from actum.engine.graphs.planner import GraphPlanner, prepare_input
+from actum.engine.payloads.codec import encode
+from actum.engine.rules.calls import (
+    Approve,
+    Call,
+    Child,
+    Done,
+    Failure,
+    Give,
+    Heard,
+    Outcome,
+    Raced,
+    Receive,
+    Skip,
+    Sleep,
+    Take,
+    Wait,
+    Wish,
+)
 
 Answers = dict[str, Any]
 """By step, or by key: what its calls return; an exception for a call that fails; an `Outcome` for anything else."""
+
+
+Asked = Call | Approve | Sleep | Wait | Child | Receive
 
 
 def always_first(keys: list[str]) -> str:
@@ -29,11 +48,11 @@ class Driven:
     """One execution."""
 
     def __init__(self, graph: Graph, answers: Answers | None = None) -> None:
-        self.planner = GraphPlanner(graph)
+        self.planner = GraphPlanner(graph, "one")
         self.graph = graph
         self.answers = answers or {}
         self.wishes: list[Wish] = []
-        self.open: dict[str, Call | Approve] = {}
+        self.open: dict[str, Asked] = {}
         self.record: list[tuple[str, Outcome]] = []
         """What was settled, in order: what a replay is given."""
         self.ended: Done | Give | None = None
@@ -54,15 +73,26 @@ class Driven:
         self.begin(workflow_input)
         while self.ended is None:
             ready = [key for key, asked in self.open.items() if isinstance(asked, Call) or self._answer(asked)]
+            ready = ready or [key for key, asked in self.open.items() if isinstance(asked, Sleep)]
             if not ready:
                 return self
             self.settle(pick(ready))
         return self
 
+    def hear(self, name: str, value: Any = None) -> list[Wish]:
+        """A signal comes."""
+        waiting = [key for key, asked in self.open.items() if isinstance(asked, Wait) and asked.signal == name]
+        for key in waiting[:1]:
+            del self.open[key]
+        return self._take(self.planner.hear(Heard("signal", name, value, 0)))
+
     def _take(self, wishes: list[Wish]) -> list[Wish]:
         assert self.ended is None or not wishes, f"after {self.ended} still wanted: {wishes}"
         for wish in wishes:
-            if isinstance(wish, (Call, Approve)):
+            if isinstance(wish, Raced):
+                for key in wish.losers:
+                    del self.open[key]
+            if isinstance(wish, (Call, Approve, Sleep, Wait, Child, Receive)):
                 assert wish.key not in self.open, f"{wish.key} is wanted twice"
                 assert wish.key not in dict(self.record), f"{wish.key} is wanted again"
                 self.open[wish.key] = wish
@@ -72,18 +102,20 @@ class Driven:
         self.most_at_once = max(self.most_at_once, len(self.open))
         return wishes
 
-    def _answer(self, asked: Call | Approve) -> Any:
-        name = asked.key.partition("#")[0]
+    def _answer(self, asked: Asked) -> Any:
+        name = asked.key.rpartition("#")[0]
         return self.answers.get(asked.key, self.answers.get(name))
 
-    def _outcome(self, asked: Call | Approve) -> Outcome:
+    def _outcome(self, asked: Asked) -> Outcome:
+        if isinstance(asked, Sleep):
+            return Outcome("fired")
         answer = self._answer(asked)
         if isinstance(answer, Outcome):
             return answer
         if isinstance(answer, Exception):
             return failed(answer)
         if answer is not None:
-            return Outcome("completed", answer)
+            return Outcome("received" if isinstance(asked, Receive) else "completed", answer)
         assert isinstance(asked, Call)
         try:
             return Outcome("completed", carried_out(asked))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal
 from zlib import crc32
 
@@ -54,6 +56,14 @@ class Try:
 
 
 @dataclass(frozen=True)
+class Back:
+    """Undoes what completed in the block, which is done all the same; on a cancel it tidies up by a step."""
+
+    block: Block
+    tidy: Do
+
+
+@dataclass(frozen=True)
 class If:
     """Which block runs depends on what a step returns."""
 
@@ -62,7 +72,43 @@ class If:
     otherwise: Block
 
 
-Node = Do | Nap | Ask | Both | Try | If
+@dataclass(frozen=True)
+class First:
+    """Blocks side by side, of which the first to end counts; which one that is depends on who is faster."""
+
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Hear:
+    """Wait for a signal of this name, which somebody sends; with `ms`, no longer than that."""
+
+    name: str
+    ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Until:
+    """Sleep until so long after what the workflow knows as now."""
+
+    ms: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Run the step in a child."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Patched:
+    """Code that was changed before the execution began."""
+
+    block: Block
+
+
+Node = First | Hear | Until | Start | Patched | Do | Nap | Ask | Both | Try | Back | If
 Block = tuple[Node, ...]
 
 
@@ -71,7 +117,8 @@ class Kind:
     """What all calls of one step have in common."""
 
     attempts: int
-    undone: bool
+    undone: Literal["", "alone", "in a group"]
+    pivot: bool
     on_doubt: Literal["retry", "verify", "park"]
 
 
@@ -83,7 +130,19 @@ class Program:
     @property
     def in_order(self) -> bool:
         """Whether its end is the same whichever of its branches is faster."""
-        return all(node.keep for node in _nodes(self.block) if isinstance(node, Both))
+        nodes = _nodes(self.block)
+        timed = any(isinstance(node, First) or (isinstance(node, Hear) and node.ms is not None) for node in nodes)
+        return not timed and all(node.keep for node in nodes if isinstance(node, Both))
+
+    @property
+    def certain(self) -> bool:
+        """Whether its output is the same whatever goes wrong around it."""
+        return not any(isinstance(node, (First, Hear, Until)) for node in _nodes(self.block))
+
+    @property
+    def signals(self) -> list[str]:
+        """Names of the signals it waits for."""
+        return sorted({node.name for node in _nodes(self.block) if isinstance(node, Hear)})
 
     @property
     def answers(self) -> dict[str, str]:
@@ -97,7 +156,9 @@ class Program:
                 name=name,
                 retries=Retry(attempts=kind.attempts, first_delay_s=0.01),
                 timeout=0.05,
-                compensate=undo if kind.undone else None,
+                compensate=undo if kind.undone and not kind.pivot else None,
+                undo_group="group" if kind.undone == "in a group" and not kind.pivot else None,
+                pivot=kind.pivot,
                 on_doubt=kind.on_doubt,
                 verify=look(name) if kind.on_doubt == "verify" else None,
             )(code_of(name))
@@ -110,6 +171,14 @@ class Program:
         return Workflow(any_function, name="any")
 
 
+async def _child(ctx: Any, number: int) -> Any:
+    await ctx.sleep(number / 1000)
+    return number
+
+
+CHILD = Workflow(_child, name="child")
+
+
 async def _run(ctx: Any, steps: dict[str, Any], block: Block) -> list[Any]:
     return [await _one(ctx, steps, node) for node in block]
 
@@ -118,6 +187,17 @@ async def _one(ctx: Any, steps: dict[str, Any], node: Node) -> Any:
     match node:
         case Do(name, guard):
             return await steps[name](guard)
+        case First(blocks):
+            won = await ctx.race(*(_run(ctx, steps, block) for block in blocks))
+            return [won.which, won.value]
+        case Hear(name, ms):
+            return await ctx.wait_signal(name, timeout=None if ms is None else ms / 1000, default="nothing")
+        case Until(ms):
+            return await ctx.sleep_until(ctx.now() + timedelta(milliseconds=ms))
+        case Start(name):
+            return await ctx.child(CHILD, len(name))
+        case Patched(block):
+            return await _run(ctx, steps, block) if ctx.patched("better") else "the old way"
         case Nap(ms):
             return await ctx.sleep(ms / 1000)
         case Ask(name, answer, then):
@@ -137,6 +217,18 @@ async def _one(ctx: Any, steps: dict[str, Any], node: Node) -> Any:
                 return await _run(ctx, steps, block)
             except (StepFailed, ApprovalRejected):
                 return "stopped"
+        case Back(block, tidy):
+            mark = ctx.savepoint()
+            try:
+                found = await _run(ctx, steps, block)
+            except asyncio.CancelledError:
+                await _one(ctx, steps, tidy)
+                raise
+            try:
+                await ctx.compensate(to=mark)
+            except StepFailed:
+                return "not undone"
+            return found
         case If(test, then, otherwise):
             chosen = then if await _one(ctx, steps, test) % 2 else otherwise
             return await _run(ctx, steps, chosen)
@@ -147,10 +239,10 @@ def _nodes(block: Block) -> list[Node]:
     for node in block:
         found.append(node)
         match node:
-            case Both(blocks):
+            case Both(blocks) | First(blocks):
                 for inner in blocks:
                     found += _nodes(inner)
-            case Try(inner):
+            case Try(inner) | Back(inner) | Patched(inner):
                 found += _nodes(inner)
             case If(test, then, otherwise):
                 found += [test, *_nodes(then), *_nodes(otherwise)]
@@ -182,12 +274,21 @@ class Luck:
 # -- chance ------------------------------------------------------------------------------------------------------------
 
 lucks = st.lists(st.integers(0, 20), min_size=1, max_size=30).map(lambda chances: Luck(tuple(chances)))
-_kinds = st.builds(Kind, st.integers(1, 3), st.booleans(), st.sampled_from(("retry", "retry", "verify", "park")))
+_kinds = st.builds(
+    Kind,
+    st.integers(1, 3),
+    st.sampled_from(("", "alone", "alone", "in a group")),
+    st.sampled_from((False, False, False, True)),
+    st.sampled_from(("retry", "retry", "verify", "park")),
+)
 
 
 @st.composite
-def programs(draw: Callable[..., Any]) -> Program:
-    """Any durable function, a few dozen calls at the most."""
+def programs(draw: Callable[..., Any], free: bool = False) -> Program:
+    """Any durable function, a few dozen calls at the most.
+
+    With `free`, also with pivots and with undoing on the way: what is undone then hangs on which branch is faster.
+    """
     asked = 0
 
     def block(depth: int) -> Block:
@@ -198,7 +299,7 @@ def programs(draw: Callable[..., Any]) -> Program:
 
     def node(depth: int) -> Node:
         nonlocal asked
-        kind = draw(st.integers(0, 9 if depth else 4))
+        kind = draw(st.integers(0, 15 if depth else 4))
         if kind == 3:
             return Nap(draw(st.integers(0, 50)))
         if kind == 4:
@@ -212,6 +313,21 @@ def programs(draw: Callable[..., Any]) -> Program:
             return Try(block(depth - 1))
         if kind == 9:
             return If(do(), block(depth - 1), block(depth - 1))
+        if kind == 10:
+            return First(tuple(block(depth - 1) for _ in range(draw(st.integers(2, 3)))))
+        if kind == 11:
+            return Hear(draw(st.sampled_from(("go", "come"))), draw(st.sampled_from((None, 5, 50))))
+        if kind == 12:
+            return Until(draw(st.integers(1, 50)))
+        if kind == 13:
+            return Start(draw(st.sampled_from(("x", "xx" * 20))))
+        if kind == 14:
+            return Patched(block(depth - 1))
+        if kind == 15 and free:
+            return Back(block(depth - 1), do())
         return do()
 
-    return Program(block(2), {name: draw(_kinds) for name in NAMES})
+    kinds = {name: draw(_kinds) for name in NAMES}
+    if not free:
+        kinds = {name: replace(kind, pivot=False) for name, kind in kinds.items()}
+    return Program(block(2), kinds)

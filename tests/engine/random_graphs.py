@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from actum.engine.calls import Approve, Outcome
-from actum.engine.graph import Graph
+from actum.engine.graphs.graph import Graph
+from actum.engine.rules.calls import Approve, Outcome
 from tests.engine.planner_driver import Driven, failed, granted, nothing, rejected
 
 MAX_STEPS = 7

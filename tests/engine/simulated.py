@@ -5,18 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
 from actum.engine import Engine, Graph, Retry, Workflow, current_step, step
-from actum.engine.approvals import answer_approval
-from actum.engine.graph import Code, GraphStep
-from actum.errors import NotWaiting, StoreError
-from tests.engine.random_functions import Luck, Program
+from actum.engine.graphs.graph import Code, GraphStep
+from actum.engine.rules.state import Execution
+from actum.engine.runtime.approvals import answer_approval
+from actum.engine.runtime.control import Control
+from actum.engine.runtime.signals import send_signal
+from actum.errors import (
+    ControlRefused,
+    ExecutionEnded,
+    ExecutionPaused,
+    NotWaiting,
+    StoreError,
+    UnknownExecution,
+)
+from actum.events import Actor
+from tests.engine.random_functions import CHILD, Luck, Program
 from tests.engine.storm import STREAM, Fate, Storm, starts
 from tests.engine.world import VirtualWorld, engine_on, sound, virtually
 
+PERSON = Actor("person", "p-1")
 LONG_S = 500
 """Of virtual time: what takes longer, beside the weather, hangs."""
 
@@ -28,12 +40,23 @@ class Life(NamedTuple):
     zombie: bool = False
 
 
+class Asked(NamedTuple):
+    """Pause it, go on with it, or cancel it: so long after the one before."""
+
+    what: Literal["pause", "unpause", "cancel", "cancel, and leave it", "cancel, now"]
+    after_ms: int
+
+
 class Weather(NamedTuple):
     """All that goes wrong. The default is nothing."""
 
     fates: tuple[Fate, ...] = ()
     lives: tuple[Life, ...] = ()
     answers_after_ms: tuple[int, ...] = ()
+    idle_after_s: float | None = None
+    """How long what only waits stays in memory."""
+    asks: tuple[Asked, ...] = ()
+    """What people ask of the execution, one after the other."""
 
 
 class Planned(Exception):
@@ -50,10 +73,12 @@ class Simulation:
         self.made: dict[tuple[str, int], str] = {}
         """Effects by key and attempt: running, or done."""
         self.engines = 0
+        self.sent = 0
 
     def run(self, weather: Weather = Weather()) -> Simulation:  # noqa: B008 - it never changes
         """To the end; then nothing may be wrong."""
         self.storm = Storm(list(weather.fates))
+        self.sent = 0
         virtually(self._live(weather))
         assert not self.storm.wrong, "\n".join(self.storm.wrong)
         sound(self.storm.calm)
@@ -63,17 +88,40 @@ class Simulation:
     def _check_end(self) -> None:
         """Nothing is left running, half undone or not undone, and what is recorded as done was done."""
         state, recorded = self.storm.state(), starts(self.storm.calm.read_stream(STREAM))
-        failed = state.status == "failed"
-        assert failed or state.status == "completed"
+        failed = state.status != "completed"
+        assert (state.status == "cancelled") == state.cancel_requested
+        undoes = failed and state.cancel_compensate and not self._forced()
+        kept = self._kept(state)
         assert self.made.keys() <= recorded.keys()
         for one in state.steps.values():
             assert one.status not in ("started", "in_doubt"), f"{one.key} was left {one.status}"
+            assert one.status != "cancelled" or state.cancel_requested or state.races
             completed = one.status == "completed"
             assert not completed or self.made[one.key, one.attempt] == "done"
-            undone = failed and completed and one.compensation is not None
-            assert one.undo in (("completed", "failed") if undone else ("",)), f"{one.key} was left {one.undo!r}"
+            can_be = completed and one.compensation is not None
+            if undoes and can_be and one.key not in kept:
+                assert one.undo in ("completed", "failed"), f"{one.key} was left {one.undo!r}"
+            elif one.undo and not self._forced():  # by the workflow's own word, or begun before it was cancelled
+                assert can_be
+                assert one.undo in ("completed", "failed")
             assert one.undo != "completed" or self.made[f"{one.key}/undo", one.undo_attempt] == "done"
             assert (one.undo == "failed") == (one.key in state.uncompensated)
+
+    def _forced(self) -> bool:
+        return any(event.facts.get("force") for event in self.storm.calm.read_stream(STREAM))
+
+    def _kept(self, state: Execution) -> set[str]:
+        """What completed before a pivot did."""
+        kept: set[str] = set()
+        done: set[str] = set()
+        for event in self.storm.calm.read_stream(STREAM):
+            if event.type == "step.completed":
+                scope = f"{event.facts['scope']}/" if "scope" in event.facts else ""
+                key = f"{scope}{event.facts['step']}#{event.facts['occurrence']}"
+                if state.steps[key].pivot:
+                    kept |= done
+                done.add(key)
+        return kept
 
     # -- how it ended --------------------------------------------------------------------------------------------------
 
@@ -166,11 +214,12 @@ class Simulation:
         name, undo = key.removesuffix("/undo"), key.endswith("/undo")
         one = state.steps[name]
         if undo:
-            current = state.undoing == name and one.undo == "started" and one.undo_attempt == attempt
+            current = name in state.undoing and one.undo == "started" and one.undo_attempt == attempt
         else:
             current = one.status == "started" and one.attempt == attempt
         # A worker that has lost the execution and not heard of it yet may begin what it has recorded, and no more.
-        if start.actor.ref == state.owner and (state.ended or not current):
+        # So may one that has not heard yet that a person has ended it at once.
+        if start.actor.ref == state.owner and (state.ended or not current) and not self._forced():
             wrong.append(f"{about} was made though the log was past it")
         if guard is not None:
             asked = [q for q in state.approvals.values() if q.key.rpartition("/")[2].startswith(f"{guard}#")]
@@ -184,12 +233,13 @@ class Simulation:
 
     async def _live(self, weather: Weather) -> None:
         people = asyncio.create_task(self._people(weather))
+        asking = asyncio.create_task(self._ask(weather))
         zombies: list[Engine] = []
         lives = iter(weather.lives)
         async with asyncio.timeout(LONG_S + sum(fate.answer_s for fate in weather.fates)):
             while not self.storm.state().ended:
                 life = next(lives, None)
-                engine = await self._one_life(life)
+                engine = await self._one_life(life, weather.idle_after_s)
                 if life is not None and life.zombie:
                     zombies.append(engine)
                 else:
@@ -199,20 +249,23 @@ class Simulation:
         for zombie in zombies:
             await zombie.close()
         people.cancel()
+        asking.cancel()
 
-    async def _one_life(self, life: Life | None) -> Engine:
+    async def _one_life(self, life: Life | None, idle_after_s: float | None) -> Engine:
         """A new worker takes over what is there, or starts it."""
         self.engines += 1
         assert self.engines < 200
-        engine = engine_on(self.storm, worker=f"w-{self.engines}")
+        engine = engine_on(self.storm, worker=f"w-{self.engines}", idle_after_s=idle_after_s, max_recoveries=None)
         self.storm.engines[engine.worker] = engine
         code = self.code()
-        engine.register(code)
+        engine.register(code, CHILD)
+        while self.storm.state().paused:
+            await asyncio.sleep(0.01)
         _, refused = await engine.recover()
         assert not refused, refused
         try:
             handle = await engine.start(code, id="one")
-        except StoreError:  # it could not be published; the next one tries again
+        except (StoreError, ExecutionPaused):  # it could not be published; the next one tries again
             await asyncio.sleep(1)
             return engine
         result = asyncio.ensure_future(handle.result())
@@ -223,11 +276,35 @@ class Simulation:
             await asyncio.sleep(0.01)
         return engine
 
+    async def _ask(self, weather: Weather) -> None:
+        """Ask these things of it, from another program; whatever was asked, no pause is for ever."""
+        for what, after_ms in weather.asks:
+            await asyncio.sleep(after_ms / 1000)
+            self._ask_once(what)
+        while weather.asks:
+            await asyncio.sleep(0.5)
+            self._ask_once("unpause")
+
+    def _ask_once(self, what: str) -> None:
+        store: Any = self.storm
+        control = Control(store, VirtualWorld(), "one")
+        try:
+            match what:
+                case "pause":
+                    control.pause("p-1")
+                case "unpause":
+                    control.unpause("p-1")
+                case _:
+                    control.cancel("p-1", compensate=what == "cancel", force=what == "cancel, now")
+        except (ControlRefused, UnknownExecution, StoreError):
+            return  # too early, too late, or nobody knows
+
     async def _people(self, weather: Weather) -> None:
         """Answer what waits, from another program, at some moment."""
         waits = iter(weather.answers_after_ms)
         while True:
             await asyncio.sleep(0.05)
+            self._send_signals()
             for row in self.storm.calm.view("approvals", {"status": "waiting"}):
                 answer = self._answer(row["approval"])
                 if answer == "silence":
@@ -238,6 +315,18 @@ class Simulation:
                     answer_approval(store, VirtualWorld(), "one", row["approval"], granted=answer == "yes", by="p-1")
                 except (NotWaiting, StoreError):
                     continue  # somebody was faster, or nobody knows: then it still waits, or does not
+
+    def _send_signals(self) -> None:
+        """As many of each as will ever be waited for, and each of them once."""
+        if not isinstance(self.what, Program) or self.sent > 40 or not self.storm.state().version:
+            return
+        for name in self.what.signals:
+            store: Any = self.storm
+            try:
+                send_signal(store, VirtualWorld(), "one", name, name, signal_id=f"{name} {self.sent}", by=PERSON)
+            except (ExecutionEnded, StoreError):
+                return  # over, or nobody knows: then all of this round are sent again, under the same ids
+        self.sent += 1
 
     def _answer(self, key: str) -> str:
         if isinstance(self.what, Program):

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from actum.engine.calls import Approval, Approve, Call, Failure, Sleep, StepSpec
-from actum.engine.commands import Command
-from actum.engine.decider import decide
-from actum.engine.retry import ONCE, Retry
-from actum.engine.state import Execution, evolve
+from actum.engine.rules.calls import Approval, Approve, Call, Failure, Sleep, StepSpec
+from actum.engine.rules.commands import Command
+from actum.engine.rules.decider import decide
+from actum.engine.rules.folding import evolve
+from actum.engine.rules.retry import ONCE, Retry
+from actum.engine.rules.state import Execution
 from actum.events import Actor, NewEvent, RecordedEvent, seal, to_text, to_us
 from actum.events.catalog import validate_facts
 from actum.testing.clock import NOON_US

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from actum.engine import Engine
-from actum.engine.state import Execution, fold
-from actum.engine.views import rebuild
+from actum.engine.rules.folding import fold
+from actum.engine.rules.state import Execution
+from actum.engine.rules.views import rebuild
 from actum.errors import StoreRefused, StoreUnavailable
 from actum.events import RecordedEvent
 from actum.eventstore import Appended, Batch
-from actum.eventstore.check_views import read_views
+from actum.eventstore.check.views import read_views
 from actum.eventstore.memory import MemoryStore
 
 STREAM: Final = "execution/one"
@@ -119,7 +120,7 @@ class Storm:
         for view, rows in rebuilt.items():
             if rows != kept[view]:
                 self.wrong.append(f"view {view} has {kept[view]}, the log gives {rows}")
-        last = batch[-1].events[-1]
+        last = batch[0].events[-1]  # the first is of the stream whose owner appends
         events = self.calm.read_stream(STREAM)
         engine = self.engines.get(last.actor.ref)
         run = None if engine is None else engine._runs.get("one")
@@ -139,7 +140,7 @@ def laid_out(state: Execution) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return [(key, _plain(one)) for key, one in value.items()]
-    if isinstance(value, (str, bytes, int, list, set, type(None))):
+    if isinstance(value, (str, bytes, int, list, set, tuple, type(None))):
         return value
     fields = getattr(type(value), "__slots__", None) or vars(value)
     # A request that is not recorded yet has no digest: the one who asked reads it in the log when it is answered.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actum.engine import Workflow, step, workflow
-from actum.engine.calls import Call, Done, Give, Planner
 from actum.engine.definitions import planner_for
-from actum.engine.state import Execution, fold
+from actum.engine.rules.calls import Call, Done, Give, Planner
+from actum.engine.rules.folding import fold
+from actum.engine.rules.state import Execution
 from actum.errors import ExecutionFailed, ReplayDiverged, StepFailed
 from actum.eventstore.memory import MemoryStore
 from tests.engine.world import engine_on, history, sound, until, virtually
@@ -249,20 +251,43 @@ def test_the_same_code_is_no_upgrade() -> None:
         ("stops", "'a#0'", "the end"),
     ],
 )
-def test_code_that_asks_for_something_else_stops_untouched(name: str, recorded: str, asked: str) -> None:
-    """The error names what is recorded and what is asked for; the stream is left as it was, and so is its view."""
+def test_code_that_asks_for_something_else_is_parked_once(name: str, recorded: str, asked: str) -> None:
+    """The error and the log name what is recorded and what is asked for; trying again adds nothing to the log."""
 
     async def then(engine: Any, store: MemoryStore) -> Any:
-        head, rows = store.head(), store.view("executions")
-        with pytest.raises(ReplayDiverged) as caught:
-            await engine.resume("one")
-        assert (store.head(), store.view("executions")) == (head, rows)
+        before = len(history(store))
+        for _ in range(2):
+            with pytest.raises(ReplayDiverged) as caught:
+                await engine.resume("one")
+            assert history(store)[before:] == ["replay.diverged", "execution.parked"]
+        assert [row["status"] for row in store.view("executions")] == ["parked"]
+        assert (await engine.recover()) == ([], {})
         return caught.value
 
-    _, error = under(name, then)
+    store, error = under(name, then)
 
+    diverged, parked = store.read_stream("execution/one")[-2:]
     assert (error.recorded, error.asked) == (recorded, asked)
+    assert (diverged.facts["recorded"], diverged.facts["asked"]) == (recorded, asked)
+    assert diverged.facts["definition"] == version(name).definition
+    assert parked.facts["reason"] == "diverged"
     assert "deploy the old code" in str(error)
+    sound(store)
+
+
+def test_a_divergence_names_the_line_that_asks() -> None:
+    """Whoever has to mend it is told which line of today's code asks for what is not recorded."""
+
+    async def then(engine: Any, store: MemoryStore) -> Any:
+        with pytest.raises(ReplayDiverged) as caught:
+            await engine.resume("one")
+        return caught.value.where
+
+    store, where = under("renamed", then)
+
+    path, _, line = where.rpartition(":")
+    assert 'ctx.step("bb"' in Path(path).read_text().splitlines()[int(line) - 1]
+    assert store.read_stream("execution/one")[-2].value() == {"where": where}
 
 
 def test_the_old_code_still_finishes_what_other_code_could_not() -> None:

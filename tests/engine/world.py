@@ -8,14 +8,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from actum.engine import Engine
-from actum.engine.ports import World
-from actum.engine.state import fold
-from actum.engine.views import rebuild
+from actum.engine.rules.folding import fold
+from actum.engine.rules.views import rebuild
+from actum.engine.runtime.ports import World
 from actum.errors import StoreUnavailable
 from actum.events import RecordedEvent
 from actum.events.catalog import validate_facts
 from actum.eventstore import Appended, Batch, EventStore
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.testing.clock import NOON_US
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ def really(main: Coroutine[Any, Any, T]) -> T:
 
 def engine_on(store: EventStore, **more: Any) -> Engine:
     """An engine in virtual time."""
-    return Engine(store, world=VirtualWorld(), **more)
+    return Engine(store, world=VirtualWorld(), blocked_after_s=None, **more)
 
 
 async def until(holds: Callable[[], Any]) -> None:
@@ -119,16 +119,38 @@ def sound(store: EventStore) -> None:
 def _lawful(events: list[RecordedEvent]) -> None:
     types = [event.type for event in events]
     words = [brief(event) for event in events]
-    ends = [n for n, type_ in enumerate(types) if type_ in ("execution.completed", "execution.failed")]
+    ended = 0
+    for n, event in enumerate(events):
+        if event.type in ("execution.completed", "execution.failed", "execution.cancelled"):
+            assert not ended, words
+            ended = n
+        elif ended and event.facts.get("reopened"):
+            ended = 0
+        elif ended:  # after the end only what is said about it
+            assert event.type in ("execution.corrected", "intervention.recorded"), words
     assert types.count("execution.started") == 1, words
-    assert ends in ([], [len(types) - 1]), words
     assert len({event.id for event in events}) == len(events)
     completed = [word.partition(" (")[0] for word in words if word.startswith("step.completed")]
     assert len(set(completed)) == len(completed), words
-    undone = [word.split()[1] for word in words if word.startswith("compensation.started") and "(" not in word]
-    order = [word.split()[1] for word in completed if word.split()[1] in undone]
-    assert undone == order[::-1], words
+    _undone_in_reverse(events, words)
     fold("x", events)
+
+
+def _undone_in_reverse(events: list[RecordedEvent], words: list[str]) -> None:
+    """When a step begins to be undone, none that completed after it is undone later, but of its own group."""
+    about = {word.split()[1]: event.facts for word, event in zip(words, events, strict=True) if "step.started" in word}
+    done: dict[str, int] = {}
+    undone: dict[str, int] = {}
+    for n, word in enumerate(words):
+        if word.startswith("step.completed"):
+            done[word.split()[1]] = n
+        elif word.startswith("compensation.started") and "(" not in word:
+            undone[word.split()[1]] = n
+    for key, begun in undone.items():
+        for other in undone:
+            later = done[key] < done[other] < begun < undone[other]
+            group = about[key].get("undo_group")
+            assert not later or (group and group == about[other].get("undo_group")), words
 
 
 # -- stores that misbehave ---------------------------------------------------------------------------------------------

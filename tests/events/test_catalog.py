@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import annotated_types
 import pytest
@@ -30,13 +31,22 @@ def _values(kind: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(kind))
     if get_origin(kind) is list:
         return st.lists(_values(*_unwrapped(get_args(kind)[0])))
+    if get_origin(kind) is dict:
+        keys, values = (_values(*_unwrapped(arg)) for arg in get_args(kind))
+        return st.dictionaries(keys, values, max_size=5)
+    if get_origin(kind) in (Union, UnionType) and type(None) not in get_args(kind):
+        return st.one_of([_values(*_unwrapped(arg)) for arg in get_args(kind)])
     if type(None) in get_args(kind):
         (some,) = [arg for arg in get_args(kind) if arg is not type(None)]
         return st.none() | _values(*_unwrapped(some))
     if kind is bool:
         return st.booleans()
     if kind is int:
-        least: Any = next(limit.ge for limit in limits if isinstance(limit, annotated_types.Ge))
+        least: Any = next(
+            limit.ge if isinstance(limit, annotated_types.Ge) else int(str(limit.gt)) + 1
+            for limit in limits
+            if isinstance(limit, (annotated_types.Ge, annotated_types.Gt))
+        )
         over: list[Any] = [limit.lt for limit in limits if isinstance(limit, annotated_types.Lt)]
         return st.integers(least, over[0] - 1 if over else 10**6)
     assert kind is str, kind

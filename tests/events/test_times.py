@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -116,3 +118,14 @@ def test_a_time_that_its_offset_carries_over_the_edge_is_refused(text: str) -> N
 def test_any_other_spelling_is_no_instant(text: str) -> None:
     """Only the one text that is written for an instant counts as one."""
     assert not is_instant(text)
+
+
+def test_the_second_before_the_epoch_is_an_instant_like_any_other() -> None:
+    """A new process, which remembers no instant yet, writes the last second before the epoch in full too."""
+    said = subprocess.run(
+        [sys.executable, "-c", "from actum.events import to_text; print(to_text(-1), to_text(-200_201))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.split() == ["1969-12-31T23:59:59.999999Z", "1969-12-31T23:59:59.799799Z"]

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from actum.errors import CheckpointRefused
-from actum.events import leaf_hash
+from actum.events import canonical, leaf_hash
 from actum.events.checkpoint import Checkpoint, SigningKey, sign
 from actum.events.merkle import inclusion_proof, root_of
-from actum.events.tlog_proof import TlogProof, verify_event
+from actum.events.rotation import rotation_facts
+from actum.events.tlog_proof import TlogProof, trust_with, verify_event
 from actum.testing.builders import KEY
 
 HEADERS = [f"header {i}".encode() for i in range(7)]
@@ -102,3 +103,30 @@ def test_other_spellings_are_refused(old: str, new: str, said: str) -> None:
     assert old in text
     with pytest.raises(CheckpointRefused, match=said):
         TlogProof.from_text(text.replace(old, new, 1))
+
+
+def test_a_key_that_handed_over_proves_nothing_later() -> None:
+    """A note of a later size by the old key, stolen perhaps, is refused once the rotation is known."""
+    new = SigningKey.generate(KEY.name, seed=bytes(range(32, 64)))
+    facts = rotation_facts(KEY.name, KEY, new)
+    rotated = canonical(
+        {"actor": {"kind": "system", "ref": "x"}, "facts": facts, "schema": 1, "type": "key.rotated", "v": 1}
+    )
+    headers = [HEADERS[0], rotated, *HEADERS[2:]]
+    leaves = [leaf_hash(header) for header in headers]
+
+    def proof(index: int, size: int, key: SigningKey) -> TlogProof:
+        note = sign(Checkpoint(KEY.name, size, root_of(leaves[:size])), key)
+        return TlogProof(index, tuple(inclusion_proof(leaves[:size], index, size)), note, headers[index])
+
+    trust = trust_with([KEY.verifier()], [proof(1, 7, new)], origin=KEY.name)
+    assert verify_event(proof(3, 7, new), headers[3], trust, origin=KEY.name).size == 7
+    assert verify_event(proof(0, 1, KEY), headers[0], trust, origin=KEY.name).size == 1
+    with pytest.raises(CheckpointRefused):
+        verify_event(proof(3, 7, KEY), headers[3], trust, origin=KEY.name)
+    with pytest.raises(CheckpointRefused):
+        trust_with([KEY.verifier()], [proof(1, 7, KEY)], origin=KEY.name)
+    with pytest.raises(CheckpointRefused, match="connected"):
+        trust_with([SigningKey.generate(KEY.name, seed=bytes(32)).verifier()], [proof(1, 7, new)], origin=KEY.name)
+    with pytest.raises(CheckpointRefused, match="no event's header"):
+        trust_with([KEY.verifier()], [PROOF], origin=KEY.name)

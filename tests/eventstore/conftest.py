@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from actum.eventstore import open_store
-from actum.eventstore.check_workers import Workers
+from actum.eventstore.check.workers import Workers
 from actum.testing.fresh import FreshLogs
 from actum.testing.logs import fill
 from actum.testing.mysql_server import MySQLServer, find_server

@@ -39,8 +39,10 @@ TOTALS = {
     "output_tokens": 96,
 }
 ASKED = {"approval": "release", "occurrence": 0, "scope": "left"}
+CHILD = {"child": "ship", "occurrence": 0, "scope": "left", "execution": "order-17.ship-0.3fa2c1d0"}
 STREAMS = {
     "workflow.": "workflow/checkout",
+    "schedule.": "schedule/nightly",
     "import.": "system/default",
     "checkpoint.": "system/default",
     "streams.": "system/default",
@@ -71,6 +73,14 @@ EXAMPLES: dict[str, Example] = {
             "definition": SUM,
             "key": "0d5f5c0e-6c8f-4c55-8e0c-5a0a1d3f2b11",
             "deadline": "2026-11-22T12:00:00.000000Z",
+            "priority": 5,
+            "tags": ["urgent", "eu"],
+            "attributes": {"region": "eu-west", "items": 3, "gift": True},
+            "parent": "shop-4",
+            "parent_key": "left/checkout#0",
+            "previous": "order-17",
+            "first": "order-17",
+            "first_at": "2026-11-20T12:00:00.000000Z",
             "source": SUM,
             "foreign": "case-17",
             "task": "task-4",
@@ -82,19 +92,31 @@ EXAMPLES: dict[str, Example] = {
     ),
     "execution.claimed": Example({"worker": "w-3f9a", "reason": "takeover"}),
     "execution.paused": Example({"reason": "waiting for the bank"}, actor=PERSON),
-    "execution.resumed": Example({}, actor=PERSON),
+    "execution.resumed": Example({"reopened": True, "steps": ["left/match#0"]}, actor=PERSON),
     "execution.parked": Example({"reason": "in_doubt", "step": "match"}, {"detail": "the worker was killed twice"}),
-    "execution.cancel_requested": Example({"by": "user"}, actor=PERSON),
+    "execution.cancel_requested": Example(
+        {"by": "user", "compensate": False, "force": True, "cause": "deadline"},
+        {"reason": "ordered twice"},
+        PERSON,
+    ),
     "execution.completed": Example({"outcome": "success", **TOTALS}, {"output": {"receipt": "r-17"}}),
     "execution.failed": Example(
         {"outcome": "timeout", "error_type": "DeadlinePassed", "uncompensated": ["reserve"], **TOTALS},
         {"error": {"type": "DeadlinePassed", "message": "later than 4h", "traceback": ""}},
     ),
-    "execution.cancelled": Example({"outcome": "cancelled", "by": "user", **TOTALS}),
+    "execution.cancelled": Example(
+        {"outcome": "cancelled", "by": "user", "uncompensated": ["reserve#0"], **TOTALS},
+        {"error": {"type": "CancelledError", "message": "cancelled", "traceback": ""}},
+    ),
+    "execution.continued": Example({"next": "order-17~1", "duration_us": 8_400_000, "active_us": 412_000}),
     "execution.corrected": Example({"supersedes": 1, "outcome": "failure"}, actor=PERSON, after="execution.completed"),
     "code.upgraded": Example({"before": SUM, "after": "sha256:" + sha256(b"after").hexdigest()}),
+    "patch.marked": Example({"patch": "two receipts", "after": 3}),
     "replay.diverged": Example({"recorded": "charge", "asked": "refund", "definition": SUM}),
-    "step.started": Example({**STEP, "compensation": "unmatch"}, {"args": ["o-17"], "kwargs": {"limit": 3}}),
+    "step.started": Example(
+        {**STEP, "compensation": "unmatch", "undo_group": "booking", "pivot": True},
+        {"args": ["o-17"], "kwargs": {"limit": 3}},
+    ),
     "step.completed": Example(
         {**STEP, "outcome": "success", "duration_us": 412_000}, {"matched": True}, after="step.started"
     ),
@@ -111,9 +133,18 @@ EXAMPLES: dict[str, Example] = {
         {**STEP, "not_before": "2026-11-21T12:00:02.000000Z", "delay_us": 2_000_000}, after="step.failed"
     ),
     "step.in_doubt": Example({**STEP, "action": "verify"}, after="step.started"),
+    "step.cancelled": Example(
+        {**STEP, "reason": "race", "duration_us": 90_000, "error_type": "CancelledError"}, after="step.started"
+    ),
     "step.skipped": Example({**STEP, "reason": "not_taken"}),
     "transition.taken": Example(
-        {"source": "score", "source_occurrence": 0, "target": "approve", "condition": "risk > 0.8"}, {"value": 0.91}
+        {"source": "score", "source_occurrence": 0, "target": "approve", "condition": "risk > 0.8", "scope": "each.3"},
+        {"value": 0.91},
+    ),
+    "compensation.requested": Example({"compensation": "compensate", "occurrence": 0, "scope": "left", "since": 2}),
+    "compensation.ended": Example(
+        {"compensation": "compensate", "occurrence": 0, "scope": "left", "uncompensated": ["left/match#0"]},
+        after="compensation.requested",
     ),
     "compensation.started": Example({**STEP, "compensation": "unmatch"}, {"args": []}, after="step.completed"),
     "compensation.completed": Example(
@@ -134,6 +165,19 @@ EXAMPLES: dict[str, Example] = {
     "timer.set": Example({"timer": "cool-off", "occurrence": 0, "scope": "left", "due": "2026-11-21T13:00:00.000000Z"}),
     "timer.fired": Example(
         {"timer": "cool-off", "occurrence": 0, "scope": "left", "late_us": 1_200}, after="timer.set"
+    ),
+    "race.decided": Example(
+        {"race": "race", "occurrence": 0, "scope": "left", "winner": "paid", "losers": ["left/r0.1/cool-off#0"]},
+        after="timer.set",
+    ),
+    "signal.awaited": Example({"signal": "paid", "occurrence": 0, "scope": "left"}),
+    "signal.received": Example({"signal": "paid", "signal_id": "p-4"}, {"value": {"amount": 12}}, PERSON),
+    "child.started": Example({**CHILD, "workflow": "ship", "definition": SUM, "on_parent_close": "cancel"}),
+    "child.cancel_requested": Example(CHILD, after="child.started"),
+    "child.ended": Example(
+        {**CHILD, "outcome": "failure", "error_type": "NoTruck"},
+        {"error": {"type": "NoTruck", "message": "none is free", "traceback": ""}},
+        after="child.started",
     ),
     "approval.requested": Example(
         {
@@ -158,7 +202,15 @@ EXAMPLES: dict[str, Example] = {
         "approval.requested",
         "personal",
     ),
+    "approval.withdrawn": Example({**ASKED, "waited_us": 61_000_000}, after="approval.requested"),
     "approval.expired": Example({**ASKED, "waited_us": 14_400_000_000}, after="approval.requested"),
+    "input.requested": Example({"input": "chat", "occurrence": 1, "scope": "left"}, {"prompt": "Which order?"}),
+    "input.received": Example(
+        {"input": "chat", "occurrence": 1, "scope": "left", "waited_us": 61_000_000},
+        {"value": {"order": "o-17"}},
+        PERSON,
+        "input.requested",
+    ),
     "intervention.recorded": Example(
         {"kind": "override", "step": "match"}, {"before": False, "after": True, "reason": "same person"}, PERSON
     ),
@@ -209,11 +261,68 @@ EXAMPLES: dict[str, Example] = {
         "execution.completed",
     ),
     "workflow.published": Example(
-        {"workflow": "checkout", "kind": "graph", "definition": SUM},
-        {"steps": ["score", "reserve", "charge"]},
+        {"workflow": "checkout", "kind": "asl", "definition": SUM},
+        {"foreign": {"kind": "asl", "name": "checkout", "definition": {"StartAt": "charge"}, "tasks": {}}},
         Actor("service", "s-ci"),
         None,
         "public",
+    ),
+    "schedule.defined": Example(
+        {
+            "schedule": "nightly",
+            "workflow": "checkout",
+            "cron": "30 2 * * *",
+            "every_us": 900_000_000,
+            "on": "execution.completed",
+            "on_facts": {"outcome": "success"},
+            "zone": "Europe/Berlin",
+            "start": "2026-11-21T12:00:00.000000Z",
+            "end": "2027-11-21T12:00:00.000000Z",
+            "jitter_us": 60_000_000,
+            "missed": "all",
+            "catch_up_us": 86_400_000_000,
+            "overlap": "buffer_one",
+            "max_running": 2,
+        },
+        {"input": {"order": "o-17"}},
+        PERSON,
+        None,
+    ),
+    "schedule.fired": Example(
+        {
+            "schedule": "nightly",
+            "execution": "nightly@2026-11-22T01:30:00Z",
+            "kind": "event",
+            "due": "2026-11-22T01:30:00.000000Z",
+            "position": 412,
+            "late_us": 41_000,
+            "ended": ["nightly@2026-11-21T01:30:00Z"],
+        },
+        after="schedule.defined",
+    ),
+    "schedule.buffered": Example(
+        {"schedule": "nightly", "due": "2026-11-23T01:30:00.000000Z"}, after="schedule.defined"
+    ),
+    "schedule.missed": Example(
+        {
+            "schedule": "nightly",
+            "first": "2026-11-24T01:30:00.000000Z",
+            "last": "2026-11-26T01:30:00.000000Z",
+            "count": 3,
+            "reason": "refused",
+            "error_type": "BadInput",
+            "position": 412,
+        },
+        {"message": "the input does not fit"},
+        after="schedule.defined",
+    ),
+    "schedule.paused": Example(
+        {"schedule": "nightly"}, {"reason": "the bank is closed"}, PERSON, after="schedule.defined"
+    ),
+    "schedule.resumed": Example({"schedule": "nightly"}, actor=PERSON, after="schedule.paused"),
+    "schedule.removed": Example({"schedule": "nightly"}, actor=PERSON, after="schedule.defined"),
+    "workflow.deprecated": Example(
+        {"workflow": "checkout", "definition": SUM}, {"reason": "charges twice"}, PERSON, "workflow.published"
     ),
     "subscription.resized": Example({"subscription": "mail", "members": 2}, actor=PERSON, after=None),
     "subscription.dead_lettered": Example(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actum.metrics import Window, compute
-from tests.metrics.builders import NOON_US, SECOND, Log
+from tests.metrics.builders import NOON_US, SECOND, Log, at
 
 
 def metrics(log: Log, **asked: Any) -> dict[str, Any]:
@@ -131,3 +131,21 @@ def test_a_sequence_belongs_to_the_window_of_its_last_attempt() -> None:
     assert closed(0, 20) == (0, 1)
     assert closed(20, 40) == (1, 1)
     assert closed(90, 100) == (0, 0)
+
+
+def test_a_chain_is_one_execution_that_goes_on() -> None:
+    """A link that goes on as another is no end: the chain counts once, where it ends, and from its first start."""
+    log = Log()
+    log.start("a", 0)
+    log.add("a", "execution.continued", 30, next="a~1")
+    log.start("a~1", 30, previous="a", first="a", first_at=at(0))
+
+    open_ = metrics(log)
+    assert (open_["success_rate"]["valid"], open_["in_flight"]["count"]) == (0, 1)
+
+    log.succeed("a~1", 60, duration_us=60 * SECOND)
+    rate = metrics(log)["success_rate"]
+    assert (rate["good"], rate["valid"]) == (1, 1)
+    assert metrics(log)["workflow_completion_time"]["count"] == 1
+    early = metrics(log, window=window(0, 20))["in_flight"]
+    assert early == {"count": 1, "oldest_age_s": 20.0}

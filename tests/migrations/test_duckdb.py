@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from actum.errors import StoreRefused
-from actum.eventstore.schema import metadata, tables_for
+from actum.eventstore.tables.schema import metadata, tables_for
 from actum.migrations import HEAD
 from actum.migrations.upgrade import upgrade
 

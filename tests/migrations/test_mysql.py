@@ -16,9 +16,9 @@ from sqlalchemy.pool import NullPool
 import actum.migrations.upgrade as upgrade_module
 from actum.errors import StoreRefused
 from actum.eventstore import open_store
-from actum.eventstore.check import check_store
-from actum.eventstore.mysql_open import create_or_upgrade, revision_at
-from actum.eventstore.schema import NEVER_CHANGED, tables_for
+from actum.eventstore.check.store import check_store
+from actum.eventstore.mysql.open import create_or_upgrade, revision_at
+from actum.eventstore.tables.schema import NEVER_CHANGED, tables_for
 from actum.migrations import HEAD, JOURNAL, REVISIONS
 from actum.testing.builders import batch
 from actum.testing.mysql import ask, database
@@ -27,7 +27,7 @@ from tests.migrations.test_upgrade import shape
 KILLED_AT = """
 import os, signal, sys
 from sqlalchemy import Engine, event
-from actum.eventstore.mysql_open import create_or_upgrade
+from actum.eventstore.mysql.open import create_or_upgrade
 url, wanted, when = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 seen = 0
 import pymysql.cursors as cursors

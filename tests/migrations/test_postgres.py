@@ -11,8 +11,8 @@ from sqlalchemy.pool import NullPool
 
 from actum.errors import StoreRefused
 from actum.eventstore import open_store
-from actum.eventstore.postgres_open import create_or_upgrade, revision_at
-from actum.eventstore.schema import NEVER_CHANGED, metadata, tables_for
+from actum.eventstore.postgres.open import create_or_upgrade, revision_at
+from actum.eventstore.tables.schema import NEVER_CHANGED, metadata, tables_for
 from actum.migrations import HEAD, REVISIONS
 from actum.testing.postgres import ask, database
 from tests.migrations.test_upgrade import shape

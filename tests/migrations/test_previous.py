@@ -23,7 +23,7 @@ from sqlalchemy.pool import NullPool
 
 from actum.errors import VersionConflict
 from actum.eventstore import STORES, EventStore, open_store
-from actum.eventstore.check import check_store
+from actum.eventstore.check.store import check_store
 from actum.migrations import HEAD, REVISIONS
 from actum.migrations.upgrade import _config, upgrade
 from actum.testing.builders import batch, event_id, signed
@@ -132,9 +132,9 @@ def old_and_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tupl
 
 def migrate(url: str) -> tuple[str | None, str]:
     if url.startswith("sqlite"):
-        from actum.eventstore.sqlite_open import create_or_upgrade
+        from actum.eventstore.sqlite.open import create_or_upgrade
     else:
-        from actum.eventstore.postgres_open import create_or_upgrade
+        from actum.eventstore.postgres.open import create_or_upgrade
     return create_or_upgrade(url)
 
 

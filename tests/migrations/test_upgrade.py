@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 import actum.migrations
 from actum.errors import StoreRefused
-from actum.eventstore.schema import metadata, tables_for
+from actum.eventstore.tables.schema import metadata, tables_for
 from actum.migrations import HEAD, REVISIONS
 from actum.migrations.upgrade import upgrade
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actum.eventstore.cursors_sql import open_engine
+from actum.eventstore.subscriptions.cursors_sql import open_engine
 from actum.relay import Ledger
 from actum.relay import ledger as module
 from actum.relay.webhook_log import Delivered

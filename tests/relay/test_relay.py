@@ -18,8 +18,8 @@ import pytest
 from actum.errors import BadInput, TargetGone, TargetUnavailable, WrongLog
 from actum.eventstore import Append, EventStore, open_store
 from actum.eventstore.backoff import Backoff
-from actum.eventstore.consumer import Mark
-from actum.eventstore.cursors_sql import open_engine
+from actum.eventstore.subscriptions.consumer import Mark
+from actum.eventstore.subscriptions.cursors_sql import open_engine
 from actum.relay import Ledger, Message, Relay, open_target
 from actum.relay.registry import TargetOptions
 from actum.relay.target import in_rounds
@@ -35,7 +35,7 @@ RELAY = """
 import sys
 from functools import partial
 from actum.eventstore import open_store
-from actum.eventstore.cursors_sql import open_engine
+from actum.eventstore.subscriptions.cursors_sql import open_engine
 from actum.relay import Ledger, Relay
 from actum.relay.webhook import Webhook
 log, cursors, url, secret = sys.argv[1:]

@@ -164,6 +164,8 @@ def _row(id_: str, events: Sequence[NewEvent]) -> ViewRow:
         "ended_at": end.at,
         "wake_us": None,
         "error_type": end.facts.get("error_type"),
+        "priority": None,
+        "labels": None,
     }
     return ViewRow("executions", (id_,), row)
 

@@ -9,7 +9,7 @@ from math import ceil, comb
 from pathlib import Path
 from typing import Any
 
-from actum.engine.views import rebuild
+from actum.engine.rules.views import rebuild
 from actum.events import RecordedEvent
 from actum.events.catalog import validate_facts
 from actum.eventstore import EventStore

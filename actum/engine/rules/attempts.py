@@ -1,0 +1,124 @@
+"""The ends of attempts: a result, an error, another try. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from actum.engine.rules.calls import Failure
+from actum.engine.rules.commands import RecordCancelled, RecordFailure, RecordSuccess
+from actum.engine.rules.state import Execution, StepState
+from actum.events import Actor, NewEvent, to_text
+
+__all__ = [
+    "cancel_step",
+    "record_cancelled",
+    "record_failure",
+    "record_success",
+    "said",
+    "start_step",
+    "step_facts",
+    "words",
+]
+
+_WORDS = 16_000
+"""Characters of an error's text, and of its traceback, that are recorded."""
+
+
+def words(failure: Failure) -> dict[str, str]:
+    """What an error says, cut to what fits an event: a failure must never fail to be recorded."""
+    message = failure.message
+    if len(message) > _WORDS:
+        message = f"{message[:_WORDS]} … ({len(message) - _WORDS:,} characters left out)"
+    said = {"message": message, "traceback": failure.traceback[-_WORDS:]}
+    for name, text in said.items():
+        if not text.isascii():  # file names may hold what is no Unicode text
+            said[name] = text.encode("utf-8", "replace").decode()
+    return said
+
+
+def said(failure: Failure) -> bytes:
+    return orjson.dumps(words(failure))
+
+
+def step_facts(step: StepState, attempt: int) -> dict[str, Any]:
+    facts: dict[str, Any] = {"step": step.step, "occurrence": step.occurrence, "attempt": attempt}
+    if step.scope:
+        facts["scope"] = step.scope
+    if step.tool is not None:
+        facts["tool"] = step.tool
+    return facts
+
+
+def start_step(step: StepState, attempt: int, at: str, actor: Actor) -> NewEvent:
+    facts = step_facts(step, attempt)
+    if step.compensation is not None:
+        facts["compensation"] = step.compensation
+        if step.undo_group is not None:
+            facts["undo_group"] = step.undo_group
+    if step.pivot:
+        facts["pivot"] = True
+    return NewEvent("step.started", facts, at, actor)
+
+
+def _current(state: Execution, key: str, attempt: int) -> StepState | None:
+    """The step, if this attempt of it is the one whose answer is awaited."""
+    step = state.active.get(key)
+    if step is None or step.attempt != attempt or step.status not in ("started", "in_doubt"):
+        return None
+    return step
+
+
+def record_success(state: Execution, command: RecordSuccess, actor: Actor) -> list[NewEvent]:
+    step = _current(state, command.key, command.attempt)
+    if step is None:
+        return []
+    facts = step_facts(step, step.attempt)
+    facts["outcome"] = "success"
+    facts["duration_us"] = command.duration_us
+    return [NewEvent("step.completed", facts, to_text(command.at), actor, payload=command.result)]
+
+
+def cancel_step(step: StepState, at: str, actor: Actor) -> NewEvent:
+    """Give a step up: what its attempt has done, if one was under way, nobody knows."""
+    return NewEvent("step.cancelled", {**step_facts(step, step.attempt), "reason": "cancel"}, at, actor)
+
+
+def record_cancelled(state: Execution, command: RecordCancelled, actor: Actor) -> list[NewEvent]:
+    step = _current(state, command.key, command.attempt)
+    if step is None:
+        return []
+    return [cancel_step(step, to_text(command.at), actor)]
+
+
+def record_failure(state: Execution, command: RecordFailure, actor: Actor) -> list[NewEvent]:
+    step = _current(state, command.key, command.attempt)
+    if step is None:
+        return []
+    at = to_text(command.at)
+    failure = command.failure
+    if step.cancelling:
+        said_of_it = {"reason": "cancel", "duration_us": command.duration_us, "error_type": failure.error_type}
+        return [NewEvent("step.cancelled", {**step_facts(step, step.attempt), **said_of_it}, at, actor)]
+    failures = step.failures + 1
+    again = command.retry.allows(failures, (failure.error_type, *failure.bases))
+    facts = step_facts(step, step.attempt)
+    spoken = said(failure)
+    if command.timeout_us is None:
+        facts |= {"outcome": "failure", "error_type": failure.error_type, "duration_us": command.duration_us}
+        type_ = "step.failed"
+    else:
+        facts |= {"outcome": "timeout", "timeout_us": command.timeout_us, "duration_us": command.duration_us}
+        type_ = "step.timed_out"
+    facts["final"] = not again
+    events = [NewEvent(type_, facts, at, actor, payload=spoken)]
+    if again:
+        delay_us = command.retry.delay_us(failures, command.chance)
+        after = {
+            **step_facts(step, step.attempt + 1),
+            "delay_us": delay_us,
+            "not_before": to_text(command.at + delay_us),
+        }
+        events.append(NewEvent("step.retry_scheduled", after, at, actor))
+    return events

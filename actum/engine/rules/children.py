@@ -1,0 +1,81 @@
+"""Executions that an execution starts: their names, their starts and ends as it sees them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from actum.engine.rules.attempts import said
+from actum.engine.rules.calls import Spawn
+from actum.engine.rules.keys import about
+from actum.engine.rules.state import Execution
+from actum.events import Actor, NewEvent
+
+__all__ = ["cancel_children", "child_ended", "child_id", "next_id", "start_child"]
+
+_ID_CHARACTERS = 200
+
+
+def child_id(parent: str, key: str) -> str:
+    """The id of a child that was given none: `order-17.ship-0`. No two calls of a parent have the same."""
+    scope, _, last = key.rpartition("/")
+    digest = sha256(key.encode()).hexdigest()[:8]
+    id_ = f"{parent}.{last.replace('#', '-')}" + (f".{digest}" if scope else "")
+    if len(id_) <= _ID_CHARACTERS:
+        return id_
+    return f"{parent[:150]}.{sha256(f'{parent}/{key}'.encode()).hexdigest()[:32]}"
+
+
+def next_id(state: Execution) -> str:
+    """The id under which an execution goes on: `poll`, `poll~1`, `poll~2`, …"""
+    first = state.first or state.id
+    number = state.id.removeprefix(f"{first}~")
+    after = int(number) + 1 if state.first and number.isdecimal() else 1
+    if len(first) > _ID_CHARACTERS - 12:
+        first = f"{first[:150]}.{sha256(first.encode()).hexdigest()[:32]}"
+    return f"{first}~{after}"
+
+
+def start_child(state: Execution, spawn: Spawn, at: str, actor: Actor) -> list[NewEvent]:
+    """Record the start; one that cannot be started has failed at once, and nothing was started."""
+    child = spawn.child
+    if child.key in state.children:
+        return []
+    facts: dict[str, Any] = {"child": child.name, "occurrence": child.occurrence, "execution": spawn.execution}
+    if child.scope:
+        facts["scope"] = child.scope
+    started = {**facts, "workflow": spawn.workflow, "on_parent_close": child.on_parent_close}
+    if spawn.definition is not None:
+        started["definition"] = spawn.definition
+    events = [NewEvent("child.started", started, at, actor)]
+    if spawn.failure is not None:
+        ended = {**facts, "outcome": "failure", "error_type": spawn.failure.error_type}
+        spoken = b'{"error":' + said(spawn.failure) + b"}"
+        events.append(NewEvent("child.ended", ended, at, actor, payload=spoken))
+    return events
+
+
+def child_ended(child: Execution, end: NewEvent) -> NewEvent:
+    """What the parent's stream says of this end of its child."""
+    assert child.parent_key is not None
+    facts = {
+        **about(child.parent_key, "child"),
+        "execution": child.first or child.id,
+        "outcome": end.facts.get("outcome", "cancelled"),
+    }
+    if "error_type" in end.facts:
+        facts["error_type"] = end.facts["error_type"]
+    return replace(end, type="child.ended", facts=facts, id="")
+
+
+def cancel_children(state: Execution, keys: Iterable[str], at: str, actor: Actor) -> list[NewEvent]:
+    """Ask those of these children to stop that are to stop with their parent, once."""
+    return [
+        NewEvent("child.cancel_requested", {**about(key, "child"), "execution": child.execution}, at, actor)
+        for key in keys
+        if (child := state.open_children.get(key)) is not None
+        and child.on_parent_close == "cancel"
+        and not child.cancel_requested
+    ]

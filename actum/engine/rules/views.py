@@ -1,0 +1,132 @@
+"""The rows of the views, as functions of the state alone: dropped and rebuilt from the log they come out equal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from actum.engine.rules.folding import evolve
+from actum.engine.rules.state import ApprovalState, Execution, InputState, TimerState, WaitState
+from actum.events import RecordedEvent, to_text
+from actum.eventstore import ViewRow
+
+__all__ = ["approval_row", "execution_row", "label_of", "labels_text", "rebuild", "rows_after"]
+
+
+def label_of(name: str, value: str | int | bool) -> str:
+    """An attribute as it is looked for."""
+    return f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+
+
+def labels_text(tags: Collection[str], attributes: Mapping[str, str | int | bool]) -> str | None:
+    """Tags and attributes, one a line, between line breaks, so that each can be looked for as a whole."""
+    if not tags and not attributes:
+        return None
+    lines = sorted({*tags, *(label_of(name, value) for name, value in attributes.items())})
+    return "\n".join(("", *lines, ""))
+
+
+def execution_row(state: Execution) -> dict[str, Any]:
+    """The row of an execution in `executions list`."""
+    status: str = state.status
+    waiting_for: str | None = None
+    wake_us: int | None = None
+    if not state.ended and not state.paused and status != "parked":
+        dues = [
+            due
+            for due in (
+                *(_due_us(open_) for open_ in state.waiting.values()),
+                *(step.not_before_us for step in state.active.values() if step.status == "retry"),
+            )
+            if due is not None
+        ]
+        for key in state.undoing:
+            if state.steps[key].undo == "retry":
+                dues.append(state.steps[key].undo_not_before_us)
+        if state.deadline_us is not None and state.may_time_out:
+            dues.append(state.deadline_us)
+        wake_us = min(dues, default=None)
+        if status == "running" and state.waiting and state.busy == 0:
+            status = "waiting"
+            waiting_for = next(iter(state.waiting))
+    return {
+        "workflow": state.workflow,
+        "definition": state.definition,
+        "kind": state.kind,
+        "status": status,
+        "waiting_for": waiting_for,
+        "owner": state.owner or None,
+        "started_at": state.started_at,
+        "ended_at": state.ended_at,
+        "wake_us": wake_us,
+        "error_type": state.error_type,
+        "priority": state.priority or None,
+        "labels": labels_text(state.tags, state.attributes),
+    }
+
+
+def _due_us(open_: ApprovalState | TimerState | WaitState | InputState) -> int | None:
+    if isinstance(open_, TimerState):
+        return open_.due_us
+    return open_.deadline_us if isinstance(open_, ApprovalState) else None
+
+
+def approval_row(state: Execution, approval: ApprovalState) -> dict[str, Any]:
+    """The row of a question in the approvals inbox."""
+    status = approval.status
+    return {
+        "workflow": state.workflow,
+        "status": "withdrawn" if status == "waiting" and state.ended else status,
+        "severity": approval.severity,
+        "requested_at": to_text(approval.requested_us),
+        "deadline": None if approval.deadline_us is None else to_text(approval.deadline_us),
+        "version": approval.version,
+    }
+
+
+def rows_after(state: Execution, before: dict[str, Any] | None) -> tuple[list[ViewRow], dict[str, Any]]:
+    """What must be written when the state has moved on from the row `before`; and the row as it is now."""
+    row = execution_row(state)
+    rows: list[ViewRow] = []
+    if row != before:
+        rows.append(ViewRow("executions", (state.id,), row))
+    if state.approvals:
+        rows += [
+            ViewRow("approvals", (state.id, key), approval_row(state, approval))
+            for key, approval in state.approvals.items()
+        ]
+    return rows, row
+
+
+def rebuild(events: Iterable[RecordedEvent]) -> dict[str, dict[tuple[str, ...], dict[str, Any]]]:
+    """Every view from the log alone: view → key → row. Memory follows the executions that may still change theirs."""
+    open_: dict[str, Execution] = {}
+    executions: dict[tuple[str, ...], dict[str, Any]] = {}
+    approvals: dict[tuple[str, ...], dict[str, Any]] = {}
+    for event in events:
+        stream = event.stream
+        if not stream.startswith("execution/"):
+            continue
+        id_ = stream.removeprefix("execution/")
+        state = open_.get(id_)
+        if state is None:
+            if (id_,) in executions:
+                continue  # ended before: what comes after an end changes no row
+            state = open_[id_] = Execution(id_)
+        evolve(state, event)
+        if state.ended and not state.can_reopen:
+            _keep(state, executions, approvals)
+            del open_[id_]
+    for state in open_.values():
+        _keep(state, executions, approvals)
+    return {"executions": executions, "approvals": approvals}
+
+
+def _keep(
+    state: Execution,
+    executions: dict[tuple[str, ...], dict[str, Any]],
+    approvals: dict[tuple[str, ...], dict[str, Any]],
+) -> None:
+    executions[state.id,] = execution_row(state)
+    for key, approval in state.approvals.items():
+        approvals[state.id, key] = approval_row(state, approval)

@@ -1,0 +1,1 @@
+"""Where things happen: the engine, its runs and their attempts, and what they take from outside."""

@@ -1,0 +1,597 @@
+"""One execution in this process: load, decide, append, carry out, in that order, and no rule of its own.
+
+Everything here runs in the event loop's thread. At most one append of an execution is under way; what happens
+meanwhile is gathered and goes into the next, so that the end of one step and the start of the next are one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from actum.engine.payloads.classes import file_payload
+from actum.engine.payloads.erased import check_not_erased
+from actum.engine.rules.calls import (
+    Approve,
+    Call,
+    Child,
+    Continue,
+    Done,
+    Give,
+    Mark,
+    Past,
+    Planner,
+    Raced,
+    Receive,
+    Skip,
+    Sleep,
+    Spawn,
+    Take,
+    Undo,
+    Wait,
+    Wish,
+    call_key,
+)
+from actum.engine.rules.commands import (
+    Claim,
+    Command,
+    Proceed,
+    Tick,
+    UpgradeCode,
+)
+from actum.engine.rules.decider import decide
+from actum.engine.rules.folding import evolve, fold
+from actum.engine.rules.state import Execution
+from actum.engine.rules.views import execution_row, rows_after
+from actum.engine.runtime.kin import Kin
+from actum.engine.runtime.work import Work
+from actum.errors import (
+    ActumError,
+    ExecutionFailed,
+    ExecutionParked,
+    Fenced,
+    IdempotencyConflict,
+    ReplayDiverged,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    VersionConflict,
+)
+from actum.eventstore import Append, Appended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from actum.engine.payloads.classes import Classes
+    from actum.engine.rules.state import Event
+    from actum.engine.runtime.engine import Engine
+    from actum.events import NewEvent, RecordedEvent
+
+__all__ = ["Run"]
+
+log = logging.getLogger("actum.engine")
+
+_QUIET = frozenset({"step.started", "step.completed", "step.skipped", "transition.taken"})
+"""Events that cannot change the execution's row while nothing waits."""
+_PATIENCE = 8
+"""Appends tried on a store that refuses or does not answer, about half a minute in all."""
+
+
+class Run:
+    """One execution that this worker owns."""
+
+    def __init__(self, engine: Engine, id_: str, planner: Planner, classes: Classes | None = None) -> None:
+        self.engine = engine
+        self.id = id_
+        self.state = Execution(id_)
+        self.awaited = engine.awaited(id_)
+        self.resting_since = 0.0
+        self.inbox: list[Command] = []
+        self.dropped = False
+        self._planner = planner
+        self._limit_bytes = engine.store.payload_limit_bytes
+        self._wishes: list[Wish] = []
+        self._calls: dict[str, Call] = {}
+        self._kin = Kin(engine, self)
+        self._declares = {} if classes is None else {"": classes}
+        self._told = 0
+        self._deciding: list[Command] = []
+        self._batch: list[NewEvent] = []
+        self._append_this: list[Append] = []
+        self._taken_from = ""
+        self._committing = False
+        self._tries = 0
+        self._stale = False
+        self.work = Work(self)
+        self._row: dict[str, Any] | None = None
+        self._wake: asyncio.TimerHandle | None = None
+        self._wake_us: int | None = None
+
+    # -- from the record ---------------------------------------------------------------------------------------------
+
+    def plan(self, workflow_input: Any, at_us: int) -> None:
+        """See what a new execution of this input wants first. Raises `BadInput` when the input does not fit."""
+        self._recall(Past(at_us))
+        self._ask(self._planner.begin(workflow_input))
+
+    def take_up(self, events: Iterable[Event]) -> None:
+        """Run an execution that was started in the append of another one that this worker owns."""
+        for event in events:
+            evolve(self.state, event)
+        self._row = execution_row(self.state)
+        self._recall(self.state.past)
+        self._ask(self._planner.begin(self._given()))
+        self.turn()
+
+    def _given(self) -> Any:
+        return None if self.state.input is None else orjson.loads(self.state.input).get("input")
+
+    def _recall(self, past: Past) -> None:
+        recall = getattr(self._planner, "recall", None)
+        if recall is not None:
+            recall(past)
+
+    def load(self, past: list[RecordedEvent] | None = None) -> None:
+        """Fold the record and bring the planner to the same place; nothing runs and nothing is written.
+
+        Raises `ReplayDiverged` when today's code asks for something else than was recorded, `PayloadErased` when what
+        was recorded cannot be told any more, and `PayloadUnreadable` when it cannot be read here.
+        """
+        if past is None:
+            past = self.engine.store.read_stream(f"execution/{self.id}")
+        check_not_erased(self.id, past)
+        if self.engine.observer is not None:
+            self.engine.observer.loaded(self.id, past)
+        self.state = state = fold(self.id, past)
+        self._row = execution_row(state) if state.version else None
+        self._told = 0
+        self._wishes = []
+        self._calls = {}
+        self._batch = []
+        if state.ended or state.version == 0:
+            return
+        asked: dict[str, Wish] = {}
+        self._recall(state.past)
+        self._note(asked, self._planner.begin(self._given()))
+        for told, key in enumerate(state.settled):
+            if key in state.heard:
+                self._hear(asked, key)
+                continue
+            if type(asked.get(key)) not in self._recorded_as(key):
+                raise self._diverged(key, asked, told)
+            self._note(asked, self._planner.settle(key, state.outcome(key)))
+        for key in self._asked_for():
+            if type(asked.get(key)) not in self._recorded_as(key):
+                raise self._diverged(key, asked, len(state.settled))
+        for key, winner in state.races.items():
+            race = asked.get(key)
+            if not isinstance(race, Raced) or race.winner != winner:
+                now = f"{race.winner!r} in it" if isinstance(race, Raced) else "no race that is decided there"
+                raise ReplayDiverged(self.id, f"{winner!r} as the winner of race {key.replace('##', '#')!r}", now)
+        self._told = len(state.settled)
+
+    def _recorded_as(self, key: str) -> tuple[type, ...]:
+        if key in self.state.steps:
+            return (Call, Skip)
+        for recorded, wish in (
+            (self.state.approvals, Approve),
+            (self.state.awaited, Wait),
+            (self.state.children, Child),
+            (self.state.inputs, Receive),
+            (self.state.rollbacks, Undo),
+        ):
+            if key in recorded:
+                return (wish,)
+        return (Sleep,)
+
+    def _asked_for(self) -> Iterator[str]:
+        """The keys of all that the record says was asked for."""
+        state = self.state
+        for recorded in (
+            state.steps,
+            state.approvals,
+            state.timers,
+            state.awaited,
+            state.children,
+            state.inputs,
+            state.rollbacks,
+        ):
+            yield from recorded
+
+    def _note(self, asked: dict[str, Wish], wishes: Iterable[Wish]) -> None:
+        for wish in wishes:
+            if not isinstance(wish, (Take, Mark, Spawn, Done, Continue, Give)):
+                asked[wish.key] = wish
+            self._ask([wish])
+
+    def _hear(self, asked: dict[str, Wish] | None, key: str) -> None:
+        """Tell the planner what came unasked. After a cancel, what was asked for and has not begun does not begin."""
+        heard = self.state.heard[key]
+        if heard.kind == "cancel":
+            self._wishes = [wish for wish in self._wishes if isinstance(wish, (Done, Continue, Give))]
+        wishes = self._planner.hear(heard)
+        if asked is None:
+            self._ask(wishes)
+        else:
+            self._note(asked, wishes)
+
+    def _diverged(self, key: str, asked: dict[str, Wish], told: int) -> ReplayDiverged:
+        """The code does not ask for `key`, or for something else under that name, after so many answers."""
+        state = self.state
+        if key in asked:
+            other = f"a {type(asked[key]).__name__.lower()} of that name"
+            return ReplayDiverged(self.id, repr(key), other, self._where(key))
+        over = set(state.settled[:told])
+        known = {*self._asked_for(), *state.races}
+        open_ = [other for other in asked if other not in over]
+        now = [other for other in open_ if other not in known] or open_
+        if now:
+            return ReplayDiverged(self.id, repr(key), repr(", ".join(now)), self._where(now[0]))
+        end = any(isinstance(wish, (Done, Continue, Give)) for wish in self._wishes)
+        return ReplayDiverged(self.id, repr(key), "the end" if end else "nothing")
+
+    def _where(self, key: str) -> str:
+        """The line of the code that asks for this, where the planner knows."""
+        where = getattr(self._planner, "where", None)
+        return "" if where is None else where(key)
+
+    def claim(self, definition: str | None) -> None:
+        """Take the execution over, as this worker."""
+        at = self.engine.world.now_us()
+        self._taken_from = self.state.owner
+        # A person looked and said: go on. Where the code did not fit, nobody has looked at the steps.
+        by_hand = self.state.status == "parked" and self.state.parked != "diverged"
+        doubts = {
+            key: "retry" if by_hand else self.call(key).spec.on_doubt
+            for key, step in self.state.active.items()
+            if step.status in ("started", "in_doubt")
+        }
+        if definition is not None and self.state.definition != definition:
+            self.inbox.append(UpgradeCode(at, definition))
+        self.give(Claim(at, self.engine.worker, doubts, self.engine.max_recoveries))
+
+    def go_on(self) -> None:
+        """Bring an execution on that is this worker's already, and had nothing under way when it was let go."""
+        self._after_change()
+        self.turn()
+
+    def call(self, key: str) -> Call:
+        """What the workflow asked for under this key."""
+        return self._calls[key]
+
+    # -- deciding ----------------------------------------------------------------------------------------------------
+
+    def give(self, command: Command) -> None:
+        """Ask something of the execution; the answer is recorded before anything comes of it."""
+        self.inbox.append(command)
+        self.turn()
+
+    def turn(self) -> None:
+        """Decide on everything that was asked, and append what follows, unless an append is under way."""
+        if self._committing or self.dropped:
+            return
+        try:
+            self._decide_all()
+        except Exception as exc:
+            # A mistake in a planner or a rule, halfway through: what is in memory is worth nothing now, the record is
+            # as it was, and whoever waits for the result hears of it.
+            log.exception("an execution was let go", extra={"execution": self.id})
+            self.drop(exc)
+
+    def _decide_all(self) -> None:
+        state, actor = self.state, self.engine.actor
+        commands, self.inbox = self.inbox, []
+        events: list[NewEvent] = []
+        for command in commands:
+            for event in decide(state, command, actor):
+                evolve(state, event)
+                events.append(event)
+        now = commands[-1].at if commands else self.engine.world.now_us()
+        while not self.engine.draining:  # then the next owner asks the workflow what it wants
+            self._tell()
+            if not self._wishes and not state.rolling:
+                break
+            follow = decide(state, Proceed(now, self._wishes, self._limit_bytes), actor)
+            if not follow:
+                break
+            for event in follow:
+                evolve(state, event)
+            events += follow
+            self._wishes = [wish for wish in self._wishes if isinstance(wish, (Done, Continue, Give))]
+        if not events:
+            return
+        for event, id_ in zip(events, self.engine.world.new_ids(len(events)), strict=True):
+            event.id = id_
+        if self._declares or state.key is not None:
+            for event in events:
+                file_payload(event, state.key, self._classes_of(event))
+        self._deciding = commands
+        self._batch = events
+        self._tries = 0
+        self._prepare()
+        self._append()
+
+    def _tell(self) -> None:
+        """Tell the planner, in the order of the log, what has ended since it last heard."""
+        state = self.state
+        while self._told < len(state.settled):
+            key = state.settled[self._told]
+            self._told += 1
+            if state.heard and key in state.heard:
+                self._hear(None, key)
+                continue
+            call = self._calls.get(key)
+            if call is not None and call.spec.compensate is None:
+                del self._calls[key]
+            self._ask(self._planner.settle(key, state.outcome(key)))
+
+    def _ask(self, wishes: list[Wish]) -> None:
+        for wish in wishes:
+            if type(wish) is Call:
+                self._calls[wish.key] = wish
+                if wish.spec.executor:
+                    self.engine.executors.check(wish.spec)
+                if wish.spec.classes is not None:
+                    self._declares[wish.key] = wish.spec.classes
+            elif type(wish) is Child and wish.key not in self.state.children:
+                wish = self._kin.prepare(wish)
+            elif type(wish) is Continue:
+                self._kin.next_input = wish.input
+            self._wishes.append(wish)
+
+    def _classes_of(self, event: NewEvent) -> Classes | None:
+        """What is declared of an event's payload: by its step, or by the workflow for its own start and end."""
+        facts = event.facts
+        if event.type.startswith("execution."):
+            return self._declares.get("")
+        return self._declares.get(call_key(facts.get("scope", ""), facts.get("step", ""), facts.get("occurrence", 0)))
+
+    # -- appending ---------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Fix what will be appended, rows too, once: trying again must give the store exactly the same."""
+        state, events = self.state, self._batch
+        rows: Any = ()
+        also: Iterable[Append] = ()
+        row = self._row
+        if (
+            row is None
+            or state.waiting
+            or row["status"] != "running"
+            or row["wake_us"] is not None
+            or not _QUIET.issuperset([event.type for event in events])
+        ):
+            rows, self._row = rows_after(state, row)
+            also = self._kin.appends(events)
+        self._append_this = [Append(state.stream, state.version - len(events), events, rows), *also]
+
+    def _append(self) -> None:
+        self._committing = True
+        try:
+            self.engine.store.append_soon(self._append_this, self._answered)
+        except StoreRefused as exc:
+            self.engine.post(self, exc)
+
+    def _answered(self, answer: Appended | Exception) -> None:  # in the writer's thread
+        self.engine.post(self, answer)
+
+    def recorded(self, answer: Appended | Exception) -> None:
+        """The store has answered: go on, or find out what happened and decide again."""
+        self._committing = False
+        if self.dropped:
+            return
+        match answer:
+            case Appended():
+                events, self._batch, self._deciding = self._batch, [], []
+                if self.engine.observer is not None:
+                    self.engine.observer.recorded(self.id, events, answer.first_position)
+                also = self._append_this[1:]
+                if also:
+                    self._kin.landed(also)
+                self.work.begin(events)
+                self._after_change()
+            case StoreUnavailable() | StoreRefused() if self._tries < _PATIENCE:
+                # Written or not, the same events again tell: a store error is never a step's failure.
+                self._tries += 1
+                delay = min(0.1 * 2**self._tries, 8.0)
+                log.warning("append failed; trying again", extra={"execution": self.id, "error": str(answer)})
+                self._committing = True
+                self.engine.loop.call_later(delay, self._append_again)
+                return
+            case VersionConflict() if self._kin.moved(answer.stream):
+                self._committing = True  # only those around it have moved on: see where they are now
+                self.engine.loop.call_soon(self._append_around)
+                return
+            case VersionConflict() | IdempotencyConflict():
+                self._reload()
+            case _:
+                self.drop(answer)
+                return
+        if self._stale:
+            self.catch_up()
+        elif self.inbox:
+            self.turn()
+
+    def _append_again(self) -> None:
+        if not self.dropped:
+            self._append()
+
+    def _append_around(self) -> None:
+        if self.dropped:
+            return
+        try:
+            self._append_this = [self._append_this[0], *self._kin.appends(self._batch)]
+        except StoreError as exc:
+            self.engine.post(self, exc)
+            return
+        self._append()
+
+    def _reload(self) -> None:
+        """Somebody else wrote to the stream: take their word, then decide again on what is not recorded."""
+        claimed = any(isinstance(c, Claim) for c in self._deciding)
+        self.inbox = [c for c in self._deciding if not isinstance(c, (Tick, Claim))] + self.inbox
+        self._deciding = []
+        self._close_planner()
+        try:
+            self._planner = self.engine.planner_again(self.id)
+            self.load()
+        except ActumError as exc:
+            self.drop(exc)
+            return
+        if self.state.ended:
+            self._after_change()
+        elif claimed and self.state.owner == self._taken_from:
+            self.claim(None)  # it was somebody's answer that came between, and no other worker
+        elif self._still_ours():
+            self.work.begin_all()
+            self._after_change()
+            self.turn()
+
+    def catch_up(self) -> None:
+        """Fold what others have appended to the stream: decisions of people, a claim by another worker."""
+        self._stale = self._committing
+        if self._committing or self.dropped:
+            return
+        fresh = self.engine.store.read_stream(self.state.stream, self.state.version)
+        for event in fresh:
+            evolve(self.state, event)
+        if fresh and self.engine.observer is not None:
+            self.engine.observer.recorded(self.id, fresh, fresh[0].position)
+        if not self._still_ours():
+            return
+        if fresh:
+            self._row = execution_row(self.state)  # as whoever appended has written it
+            self._after_change()
+        self.turn()
+
+    def _still_ours(self) -> bool:
+        if self.state.owner in ("", self.engine.worker):
+            return True
+        self.drop(Fenced(self.id, self.state.owner))
+        return False
+
+    # -- what follows from a change ---------------------------------------------------------------------------------
+
+    def _after_change(self) -> None:
+        state = self.state
+        if state.ended:
+            self._finish()
+            return
+        if state.status == "parked":
+            self.drop(ExecutionParked(self.id, _why_parked(state)))
+            return
+        if state.cancel_requested:
+            self.work.stop_cancelled()
+        if state.inputs:
+            self.awaited.incomplete.see(state, committing=self._committing)
+        if state.paused:
+            self._set_asking(not state.active and not state.undoing and not self._committing)
+        elif state.approvals or self.awaited.asking.is_set():
+            only_people = state.waiting.keys() <= state.approvals.keys() and not state.active and not state.undoing
+            self._set_asking(bool(state.waiting) and only_people and not self._committing)
+        wake_us = self.wake_us
+        if wake_us != self._wake_us:
+            if self._wake is not None:
+                self._wake.cancel()
+                self._wake = None
+            self._wake_us = wake_us
+            if wake_us is not None:
+                delay = max(0, wake_us - self.engine.world.now_us()) / 1_000_000
+                self._wake = self.engine.loop.call_later(delay, self._tick)
+        if self.at_rest:
+            self.engine.resting.rests(self)
+
+    @property
+    def wake_us(self) -> int | None:
+        """When something of it is due."""
+        return None if self._row is None else self._row["wake_us"]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of it is under way: it waits for a time, for people, for others."""
+        return not (self._committing or self.work.tasks or self.inbox or self.dropped)
+
+    def _set_asking(self, asks: bool) -> None:
+        if asks:
+            self.awaited.asking.set()
+        else:
+            self.awaited.asking.clear()
+
+    def _tick(self) -> None:
+        self._wake = None
+        self._wake_us = None
+        if self.engine.draining:
+            return
+        self.give(Tick(self.engine.world.now_us()))
+        if not self._committing:  # it was early by a hair, or nothing came of it: look again
+            self._after_change()
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        state = self.state
+        said = {} if state.end_payload is None else orjson.loads(state.end_payload)
+        if state.status == "completed":
+            self._leave(said.get("output"), None)
+        elif state.status == "continued":
+            self.dropped = True
+            self._let_go()
+            self.engine.follow(self)  # who waits for the result gets that of the next
+        else:
+            error = said.get("error") or {"message": "the message was erased"}
+            message = error.get("message", "")
+            kind = state.error_type or error.get("type", "")
+            self._leave(None, ExecutionFailed(self.id, state.status, kind, message))
+
+    def drop(self, error: BaseException) -> None:
+        """Let go of the execution without another word in the log; whoever waits for its result gets the error."""
+        self._leave(None, error)
+
+    def sleep(self) -> None:
+        """Leave memory, at rest: whoever waits for its end goes on waiting, and it is brought back for what comes."""
+        self._leave_memory()
+
+    def drop_result(self, error: BaseException) -> None:
+        """Tell whoever still waits for the result that there will be none here."""
+        self.awaited.fail(error)
+
+    def _leave(self, value: Any, error: BaseException | None) -> None:
+        if self.dropped:
+            return
+        self._leave_memory()
+        if self.engine.when_left is not None:
+            self.engine.when_left(self.id, error)
+        if error is not None:
+            self.awaited.fail(error)
+        elif not self.awaited.ended.done():
+            self.awaited.ended.set_result(value)
+
+    def _leave_memory(self) -> None:
+        self.dropped = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        self.work.stop()
+        self._close_planner()
+        self.engine.forget(self)
+
+    def _close_planner(self) -> None:
+        close = getattr(self._planner, "close", None)
+        if close is not None:
+            close()
+
+
+def _why_parked(state: Execution) -> str:
+    match state.parked:
+        case "poison":
+            step = f"step {state.parked_step!r}" if state.parked_step else "the workflow's own code"
+            return f"{step} took down every worker that ran it"
+        case "in_doubt":
+            return f"step {state.parked_step!r} is in doubt: its effect may have happened"
+        case reason:
+            return reason

@@ -1,0 +1,218 @@
+"""What one execution has under way in this process: attempts, questions whether one happened, compensations.
+
+Everything begins here only when the event that says so is durable, and ends as a command to the execution.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from actum.engine.functions.planner import failure_of
+from actum.engine.rules.calls import Call, Outcome, StepSpec, call_key
+from actum.engine.rules.commands import (
+    Park,
+    RecordCancelled,
+    RecordFailure,
+    RecordSuccess,
+    RecordUndo,
+    RecordUndoFailure,
+    RunAgain,
+)
+from actum.engine.rules.state import StepState
+from actum.engine.runtime.attempt import Ended, StepInfo, carry_out
+from actum.errors import ExecutionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+    from actum.engine.runtime.run import Run
+    from actum.events import NewEvent
+
+__all__ = ["Work"]
+
+
+class Work:
+    """The tasks of one execution, by step and by whether they undo it."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._engine = run.engine
+        self._limit_bytes = run.engine.store.payload_limit_bytes
+        self.tasks: dict[tuple[str, bool], asyncio.Task[None]] = {}
+        self._stopped: set[str] = set()
+        """Keys of the attempts that were told to stop."""
+
+    def begin(self, events: list[NewEvent]) -> None:
+        """Begin what these events, which are durable now, say is to be done."""
+        state = self._run.state
+        for event in events:
+            if event.type == "step.started":
+                facts = event.facts
+                scope = facts.get("scope")
+                key = f"{facts['step']}#{facts['occurrence']}"
+                step = state.active.get(f"{scope}/{key}" if scope else key)
+                if step is not None and step.status == "started" and step.attempt == facts["attempt"]:
+                    self._start((step.key, False), self._attempt(step))
+            elif event.type == "step.cancelled":
+                self._stop(call_key(event.facts.get("scope", ""), event.facts["step"], event.facts["occurrence"]))
+            elif event.type == "compensation.started" and not state.ended:
+                facts = event.facts
+                undone = call_key(facts.get("scope", ""), facts["step"], facts["occurrence"])
+                if undone in state.undoing:
+                    self._start((undone, True), self._undo(state.steps[undone]))
+            elif event.type == "execution.claimed" and state.status != "parked":
+                self._ask_hooks()
+
+    def begin_all(self) -> None:
+        """The same from the state alone, for what is neither under way nor answered already."""
+        state, inbox = self._run.state, self._run.inbox
+        answers = (RecordSuccess, RecordFailure, RecordCancelled, RunAgain, Park)
+        answered = {c.key for c in inbox if isinstance(c, answers)}
+        undone = {c.key for c in inbox if isinstance(c, (RecordUndo, RecordUndoFailure))}
+        for step in state.active.values():
+            if step.status == "started" and (step.key, False) not in self.tasks and step.key not in answered:
+                self._start((step.key, False), self._attempt(step))
+        self._ask_hooks(answered)
+        for key in state.undoing:
+            under_way = (key, True) in self.tasks or key in undone
+            if state.steps[key].undo == "started" and not under_way:
+                self._start((key, True), self._undo(state.steps[key]))
+
+    def stop(self) -> None:
+        """Cancel everything; nothing is recorded of it."""
+        for task in self.tasks.values():
+            task.cancel()
+
+    def _stop(self, key: str) -> None:
+        """End an attempt that nobody waits for any more; a thread that runs it goes on, and nobody listens."""
+        task = self.tasks.pop((key, False), None)
+        if task is not None:
+            self._stopped.add(key)
+            task.cancel()
+
+    def stop_cancelled(self) -> None:
+        """Stop the attempts that were under way when the execution was asked to end, each of them once."""
+        for key, step in self._run.state.active.items():
+            task = self.tasks.get((key, False))
+            if step.cancelling and step.status == "started" and task is not None and key not in self._stopped:
+                self._stopped.add(key)
+                task.cancel()
+                task.add_done_callback(partial(self._was_stopped, key, step.attempt))
+
+    def _was_stopped(self, key: str, attempt: int, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self._run.dropped:
+            self.tasks.pop((key, False), None)
+            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt))
+
+    def _let_go(self, key: str) -> None:
+        """Somebody cancelled the task of an attempt: not its failure, and not known to have done nothing."""
+        if not self._run.dropped and key not in self._stopped:
+            why = "the task of a step was cancelled from outside; resume it to go on"
+            self._run.drop(ExecutionFailed(self._run.id, "left", "CancelledError", why))
+
+    async def _carry_out(
+        self,
+        key: str,
+        spec: StepSpec,
+        info: StepInfo,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any] | None,
+        *,
+        asking: bool = False,
+    ) -> Ended:
+        if self._engine.observer is not None and not asking:
+            self._engine.observer.entered(info)
+        try:
+            around = () if asking else self._engine.middleware
+            return await carry_out(spec, info, args, kwargs, self._engine.executors, self._limit_bytes, around)
+        except asyncio.CancelledError:
+            self._let_go(key)
+            raise
+
+    def _ask_hooks(self, answered: Container[str] = ()) -> None:
+        """Start the hooks of steps in doubt that have one, so that they say whether the step happened."""
+        for step in self._run.state.active.values():
+            if step.status != "in_doubt" or (step.key, False) in self.tasks or step.key in answered:
+                continue
+            if self._run.call(step.key).spec.on_doubt == "verify":
+                self._start((step.key, False), self._verify(step))
+
+    def _start(self, name: tuple[str, bool], work: Any) -> None:
+        self.tasks[name] = self._engine.loop.create_task(work)
+
+    async def _attempt(self, step: StepState) -> None:
+        call, attempt = self._run.call(step.key), step.attempt
+        spec = call.spec
+        info = StepInfo(self._run.id, step.key, attempt, self._engine.services)
+        ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        self.tasks.pop((step.key, False), None)
+        world = self._engine.world
+        if ended.failure is None:
+            self._run.give(RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us))
+            return
+        timeout_us = int(spec.timeout_s * 1_000_000) if ended.timed_out and spec.timeout_s is not None else None
+        self._run.give(
+            RecordFailure(
+                world.now_us(),
+                step.key,
+                attempt,
+                ended.failure,
+                ended.duration_us,
+                spec.retry,
+                world.chance(),
+                timeout_us,
+            )
+        )
+
+    async def _verify(self, step: StepState) -> None:
+        """Ask the step's own hook whether the attempt in doubt happened; no answer means: not known to have."""
+        call = self._run.call(step.key)
+        assert call.spec.verify is not None
+        spec = StepSpec(call.spec.name, call.spec.verify)
+        info = StepInfo(self._run.id, step.key, step.attempt, self._engine.services)
+        ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs, asking=True)
+        self.tasks.pop((step.key, False), None)
+        now = self._engine.world.now_us()
+        if ended.failure is None and ended.result != b"null":
+            self._run.give(RecordSuccess(now, step.key, step.attempt, ended.result, ended.duration_us))
+        elif ended.failure is None:
+            self._run.give(RunAgain(now, step.key))
+        else:
+            failure = ended.failure
+            said = f"asking whether it happened failed: {failure.error_type}: {failure.message}"
+            self._run.give(Park(now, step.key, said))
+
+    async def _undo(self, step: StepState) -> None:
+        spec = self._run.call(step.key).spec.compensate
+        assert spec is not None
+        attempt = step.undo_attempt
+        try:
+            result = _typed(self._run.call(step.key), self._run.state.outcome(step.key))
+        except Exception as exc:  # noqa: BLE001 - the declared type's own, and a compensation that cannot be called
+            ended = Ended(0, None, failure_of(exc))
+        else:
+            info = StepInfo(self._run.id, f"{step.key}/undo", attempt, self._engine.services)
+            ended = await self._carry_out(step.key, spec, info, (result,), None)
+        self.tasks.pop((step.key, True), None)
+        world = self._engine.world
+        if ended.failure is None:
+            self._run.give(RecordUndo(world.now_us(), step.key, attempt, ended.duration_us))
+        else:
+            self._run.give(
+                RecordUndoFailure(
+                    world.now_us(),
+                    step.key,
+                    attempt,
+                    ended.failure,
+                    ended.duration_us,
+                    spec.retry,
+                    world.chance(),
+                    ended.timed_out,
+                )
+            )
+
+
+def _typed(call: Call, outcome: Outcome) -> Any:
+    return outcome.value if call.convert is None else call.convert(outcome.value)

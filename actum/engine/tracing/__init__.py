@@ -1,0 +1,1 @@
+"""Spans: what traces show of executions, from their events."""

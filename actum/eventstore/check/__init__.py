@@ -1,0 +1,1 @@
+"""Proving a store: bytes, chains, tree, signatures, erasures, views. It believes nothing the store says."""

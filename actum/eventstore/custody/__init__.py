@@ -1,0 +1,1 @@
+"""What may be erased, what must be kept, how long, and the log's own word for each."""

@@ -1,0 +1,1 @@
+"""DuckDB: one file, one process; also where reports are computed."""

@@ -1,0 +1,1 @@
+"""MySQL and MariaDB: any number of processes, one writer at a time."""

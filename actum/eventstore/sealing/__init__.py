@@ -1,0 +1,1 @@
+"""Signing the tree's head and keeping what was signed: keys, checkpoints, proofs, tiles."""
