@@ -30,6 +30,7 @@ class MySQLServer:
     def __init__(self, programs: tuple[str, str]) -> None:
         make, self._serve = programs
         self._folder = Path(tempfile.mkdtemp(prefix="actum-server-"))
+        (self._folder / "tmp").mkdir()  # one each: at its start a server deletes what it takes for its own leftovers
         self._port = free_port()
         self._as = [] if os.getuid() else ["--user=root"]
         self._process: subprocess.Popen[bytes] | None = None
@@ -38,6 +39,7 @@ class MySQLServer:
                 make,
                 "--no-defaults",
                 f"--datadir={self._folder}/data",
+                f"--tmpdir={self._folder}/tmp",
                 "--auth-root-authentication-method=normal",
                 *self._as,
             ],
@@ -62,6 +64,7 @@ class MySQLServer:
                 self._serve,
                 "--no-defaults",
                 f"--datadir={self._folder}/data",
+                f"--tmpdir={self._folder}/tmp",
                 f"--socket={self._folder}/socket",
                 f"--port={self._port}",
                 "--bind-address=127.0.0.1",
