@@ -57,7 +57,6 @@ Facts are attributes, so code never parses text. HTTP statuses and exit codes ar
 
 from __future__ import annotations
 
-from actum.errors.base import ActumError, BadInput, near_miss
 from actum.errors.bad_input import (
     ControlRefused,
     DefinitionError,
@@ -70,6 +69,7 @@ from actum.errors.bad_input import (
     UnknownSchedule,
     WorkflowDeprecated,
 )
+from actum.errors.base import ActumError, BadInput, near_miss
 from actum.errors.store import (
     ArchiveDamaged,
     CheckpointMoved,
