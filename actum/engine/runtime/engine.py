@@ -23,7 +23,7 @@ from actum.engine.definitions import (
     steps_of,
 )
 from actum.engine.foreign.code import Foreign
-from actum.engine.functions.durable import Workflow
+from actum.engine.functions.workflow import Workflow
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.planner import prepare_input
 from actum.engine.labels import Options
