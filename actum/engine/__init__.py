@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actum.engine.foreign import Foreign, TaskError, load_foreign
-    from actum.engine.functions.awaited import Won
+    from actum.engine.functions.awaited import ChildHandle, Savepoint, Won
     from actum.engine.functions.context import Context
     from actum.engine.functions.durable import Service, Step, step
     from actum.engine.functions.workflow import Workflow, workflow
@@ -28,6 +28,7 @@ __all__ = [
     "Budget",
     "Business",
     "Catch",
+    "ChildHandle",
     "Context",
     "Engine",
     "Executor",
@@ -39,6 +40,7 @@ __all__ = [
     "Personal",
     "Public",
     "Retry",
+    "Savepoint",
     "Service",
     "Step",
     "StepInfo",
@@ -57,6 +59,7 @@ _HOME = {
     "Budget": "graphs.kinds",
     "Business": "payloads.classes",
     "Catch": "graphs.kinds",
+    "ChildHandle": "functions.awaited",
     "Context": "functions.context",
     "Engine": "runtime.engine",
     "Foreign": "foreign.code",
@@ -67,6 +70,7 @@ _HOME = {
     "Over": "graphs.kinds",
     "Personal": "payloads.classes",
     "Public": "payloads.classes",
+    "Savepoint": "functions.awaited",
     "Service": "functions.durable",
     "Retry": "rules.retry",
     "Step": "functions.durable",

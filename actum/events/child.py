@@ -24,13 +24,20 @@ class ChildStarted(ChildFacts):
     type = "child.started"
     workflow: Name
     definition: Digest | None = None
-    on_parent_close: Literal["cancel", "abandon"] = "cancel"
+    on_parent_close: Literal["cancel", "abandon", "wait"] = "cancel"
 
 
 class ChildCancelRequested(ChildFacts):
     """Its parent needs it no more; in one append with the child's `execution.cancel_requested`."""
 
     type = "child.cancel_requested"
+
+
+class ChildSignalled(ChildFacts):
+    """Its parent has sent it a signal; in one append with the child's `signal.received`. Payload: `{"value": …}`."""
+
+    type = "child.signalled"
+    signal: Name
 
 
 class ChildEnded(ChildFacts):
@@ -41,4 +48,4 @@ class ChildEnded(ChildFacts):
     error_type: Name | None = None
 
 
-EVENTS: tuple[type[Facts], ...] = (ChildStarted, ChildCancelRequested, ChildEnded)
+EVENTS: tuple[type[Facts], ...] = (ChildStarted, ChildCancelRequested, ChildSignalled, ChildEnded)

@@ -26,6 +26,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "checkpoint.signed",
         "child.cancel_requested",
         "child.ended",
+        "child.signalled",
         "child.started",
         "compensation.completed",
         "compensation.ended",

@@ -230,7 +230,7 @@ purpose is an `actum.errors.ActumError`, and says what is true and what to do.""
 
 _FOR_THE_ENGINE = {"Engine": ("loop", "planner_again", "post", "forget"), "Retry": ("allows", "delay_us", "of")}
 """Methods that parts of the engine call on each other."""
-_MADE_BY_THE_ENGINE = ("Context", "EventStore", "Handle", "StepInfo")
+_MADE_BY_THE_ENGINE = ("ChildHandle", "Context", "EventStore", "Handle", "Savepoint", "StepInfo", "Won")
 """Classes of which users get objects and make none."""
 _WIDTH = 120
 

@@ -174,6 +174,7 @@ EXAMPLES: dict[str, Example] = {
     "signal.received": Example({"signal": "paid", "signal_id": "p-4"}, {"value": {"amount": 12}}, PERSON),
     "child.started": Example({**CHILD, "workflow": "ship", "definition": SUM, "on_parent_close": "cancel"}),
     "child.cancel_requested": Example(CHILD, after="child.started"),
+    "child.signalled": Example({**CHILD, "signal": "hurry"}, {"value": {"hours": 4}}, after="child.started"),
     "child.ended": Example(
         {**CHILD, "outcome": "failure", "error_type": "NoTruck"},
         {"error": {"type": "NoTruck", "message": "none is free", "traceback": ""}},

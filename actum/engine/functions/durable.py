@@ -10,14 +10,14 @@ from functools import cached_property, update_wrapper
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from actum.engine.durations import seconds
-from actum.engine.functions.awaited import driving
+from actum.engine.functions.awaited import driving, named
 from actum.engine.payloads.classes import PayloadClass, classes_of_function, payload_class_of
 from actum.engine.payloads.codec import decoder_for
 from actum.engine.rules.calls import StepSpec
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput, near_miss
 
-__all__ = ["Service", "Step", "hints_of", "name_of", "named", "services_of", "short", "spec_of", "step"]
+__all__ = ["Service", "Step", "hints_of", "name_of", "services_of", "short", "spec_of", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,12 +65,6 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
 
 def name_of(fn: Any) -> str:
     return str(getattr(fn, "__name__", type(fn).__name__))
-
-
-def named(what: str, name: str) -> str:
-    if "/" in name or "#" in name or not name or not name.isprintable() or len(name) > 200:
-        raise BadInput(f"the name of a {what} is 1 to 200 printable characters without '/' and '#', not {name!r}")
-    return name
 
 
 def spec_of(

@@ -19,6 +19,7 @@ __all__ = [
     "Approval",
     "Approve",
     "Call",
+    "CancelChild",
     "Child",
     "Continue",
     "Done",
@@ -27,11 +28,13 @@ __all__ = [
     "Heard",
     "Mark",
     "Outcome",
+    "ParentClose",
     "Past",
     "Planner",
     "Raced",
     "Receive",
     "Severity",
+    "SignalChild",
     "Skip",
     "Sleep",
     "Spawn",
@@ -170,6 +173,10 @@ class Wait(NamedTuple):
         return call_key(self.scope, self.signal, self.occurrence)
 
 
+ParentClose = Literal["cancel", "abandon", "wait"]
+"""What becomes of a child when its parent ends first: it is asked to stop, it goes on alone, or the parent waits."""
+
+
 class Child(NamedTuple):
     """Start another execution, and wait for its end. `workflow` is its code, or the name of a published workflow."""
 
@@ -179,12 +186,37 @@ class Child(NamedTuple):
     occurrence: int
     scope: str = ""
     id: str | None = None
-    on_parent_close: Literal["cancel", "abandon"] = "cancel"
+    on_parent_close: ParentClose = "cancel"
     convert: Callable[[Any], Any] | None = None
+    detached: bool = False
+    """Nobody need wait for it: it is started even when the workflow ends in the same breath."""
 
     @property
     def key(self) -> str:
         return call_key(self.scope, self.name, self.occurrence)
+
+
+class SignalChild(NamedTuple):
+    """Send a signal to a child: the one of this number, of those that were sent to it. Needs no answer."""
+
+    child: str
+    """Its key."""
+    execution: str
+    number: int
+    signal: str
+    value: Any
+
+    @property
+    def key(self) -> str:
+        return f"{self.child}!{self.number}"
+
+
+class CancelChild(NamedTuple):
+    """Ask a child to stop, whatever its policy. Needs no answer."""
+
+    child: str
+    """Its key."""
+    execution: str
 
 
 class Spawn(NamedTuple):
@@ -283,7 +315,23 @@ class Failure:
 
 
 Wish = (
-    Call | Approve | Sleep | Wait | Child | Spawn | Raced | Mark | Receive | Undo | Take | Skip | Done | Continue | Give
+    Call
+    | Approve
+    | Sleep
+    | Wait
+    | Child
+    | Spawn
+    | SignalChild
+    | CancelChild
+    | Raced
+    | Mark
+    | Receive
+    | Undo
+    | Take
+    | Skip
+    | Done
+    | Continue
+    | Give
 )
 
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from actum.engine.payloads.codec import encode
 from actum.engine.rules.attempts import said
-from actum.engine.rules.calls import Spawn
+from actum.engine.rules.calls import CancelChild, SignalChild, Spawn
 from actum.engine.rules.keys import about
 from actum.engine.rules.state import Execution
 from actum.events import Actor, NewEvent
 
-__all__ = ["cancel_children", "child_ended", "child_id", "next_id", "start_child"]
+__all__ = ["cancel_child", "cancel_children", "child_ended", "child_id", "next_id", "signal_child", "start_child"]
 
 _ID_CHARACTERS = 200
 
@@ -71,11 +72,29 @@ def child_ended(child: Execution, end: NewEvent) -> NewEvent:
 
 
 def cancel_children(state: Execution, keys: Iterable[str], at: str, actor: Actor) -> list[NewEvent]:
-    """Ask those of these children to stop that are to stop with their parent, once."""
+    """Ask those of these children to stop that do not go on without their parent, once."""
     return [
         NewEvent("child.cancel_requested", {**about(key, "child"), "execution": child.execution}, at, actor)
         for key in keys
         if (child := state.open_children.get(key)) is not None
-        and child.on_parent_close == "cancel"
+        and child.on_parent_close != "abandon"
         and not child.cancel_requested
     ]
+
+
+def cancel_child(state: Execution, wish: CancelChild, at: str, actor: Actor) -> list[NewEvent]:
+    """Ask one to stop that has not ended; also one that starts in the same append."""
+    child = state.children.get(wish.child)
+    if child is not None and (child.outcome or child.cancel_requested):
+        return []
+    return [NewEvent("child.cancel_requested", {**about(wish.child, "child"), "execution": wish.execution}, at, actor)]
+
+
+def signal_child(state: Execution, wish: SignalChild, at: str, actor: Actor, limit_bytes: int) -> list[NewEvent]:
+    """Send a signal to one that has not ended, once; also to one that starts in the same append."""
+    child = state.children.get(wish.child)
+    if child is not None and (child.outcome or wish.number < len(child.signals)):
+        return []
+    facts = {**about(wish.child, "child"), "execution": wish.execution, "signal": wish.signal}
+    value = encode({"value": wish.value}, f"the value of signal {wish.signal!r}", limit_bytes)
+    return [NewEvent("child.signalled", facts, at, actor, payload=value)]

@@ -157,6 +157,14 @@ def _child_cancel_requested(state: Execution, event: Event) -> None:
     child = state.children.get(key_of(event.facts, "child"))
     if child is not None:
         child.cancel_requested = True
+        state.asked_after = len(state.settled)
+
+
+def _child_signalled(state: Execution, event: Event) -> None:
+    child = state.children.get(key_of(event.facts, "child"))
+    if child is not None:
+        child.signals.append(event.facts["signal"])
+        state.asked_after = len(state.settled)
 
 
 def _child_ended(state: Execution, event: Event) -> None:
@@ -168,6 +176,7 @@ def _child_ended(state: Execution, event: Event) -> None:
     child.error = facts.get("error_type", "")
     child.payload = event.payload
     child.ended_at = event.at
+    state.recoveries = 0
     state.settled.append(child.key)
 
 
@@ -187,5 +196,6 @@ WAITS: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
     "patch.marked": _patch_marked,
     "child.started": _child_started,
     "child.cancel_requested": _child_cancel_requested,
+    "child.signalled": _child_signalled,
     "child.ended": _child_ended,
 }

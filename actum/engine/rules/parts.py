@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
+from actum.engine.rules.calls import ParentClose
 from actum.events import Actor, RecordedEvent, to_us
 
 __all__ = ["ApprovalState", "ChildState", "Event", "InputState", "Rollback", "StepState", "TimerState", "WaitState"]
@@ -114,18 +115,30 @@ class WaitState:
 class ChildState:
     """One execution that this one has started."""
 
-    __slots__ = ("cancel_requested", "ended_at", "error", "execution", "key", "on_parent_close", "outcome", "payload")
+    __slots__ = (
+        "cancel_requested",
+        "ended_at",
+        "error",
+        "execution",
+        "key",
+        "on_parent_close",
+        "outcome",
+        "payload",
+        "signals",
+    )
 
     def __init__(self, key: str, facts: dict[str, Any]) -> None:
         self.key = key
         self.execution: str = facts["execution"]
-        self.on_parent_close: Literal["cancel", "abandon"] = facts.get("on_parent_close", "cancel")
+        self.on_parent_close: ParentClose = facts.get("on_parent_close", "cancel")
         self.outcome = ""
         """How it ended; empty while it has not."""
         self.error = ""
         self.payload: bytes | None = None
         self.ended_at = ""
         self.cancel_requested = False
+        self.signals: list[str] = []
+        """The names of the signals that were sent to it."""
 
 
 class InputState:

@@ -11,6 +11,7 @@ from actum.engine.rules.attempts import said, words
 from actum.engine.rules.calls import (
     Approve,
     Call,
+    CancelChild,
     Child,
     Continue,
     Done,
@@ -19,6 +20,7 @@ from actum.engine.rules.calls import (
     Mark,
     Raced,
     Receive,
+    SignalChild,
     Skip,
     Sleep,
     Spawn,
@@ -27,7 +29,7 @@ from actum.engine.rules.calls import (
     Wait,
     Wish,
 )
-from actum.engine.rules.children import cancel_children, next_id, start_child
+from actum.engine.rules.children import cancel_child, cancel_children, next_id, signal_child, start_child
 from actum.engine.rules.commands import Proceed
 from actum.engine.rules.races import decide_race
 from actum.engine.rules.state import Execution
@@ -50,7 +52,7 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
             end = wish
             break
     if end is not None:  # what other branches asked for in the same breath does not begin any more
-        wishes = [wish for wish in wishes if isinstance(wish, (Take, Skip, Raced, Mark))]
+        wishes = [wish for wish in wishes if _needs_nobody(wish)]
     for wish in wishes:
         if type(wish) is Call:
             events += _call(state, wish, at, actor, command.limit_bytes)
@@ -63,6 +65,13 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
     if any(step.status != "retry" for step in state.active.values()):
         return events  # nothing ends while an attempt runs: its effect may need undoing
     return _end(state, end, command, at, actor)
+
+
+def _needs_nobody(wish: Wish) -> bool:
+    """Whether it is done even if the workflow ends in the same breath."""
+    if isinstance(wish, Spawn):
+        return wish.child.detached
+    return isinstance(wish, (Take, Skip, Raced, Mark, SignalChild, CancelChild))
 
 
 def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int) -> list[NewEvent]:
@@ -166,6 +175,10 @@ def _other_wish(state: Execution, wish: Wish, command: Proceed, at: str, actor: 
             return [NewEvent("signal.awaited", facts, at, actor)]
         case Spawn():
             return start_child(state, wish, at, actor)
+        case SignalChild():
+            return signal_child(state, wish, at, actor, command.limit_bytes)
+        case CancelChild():
+            return cancel_child(state, wish, at, actor)
         case Raced():
             return decide_race(state, wish, at, actor)
         case Mark(patch, after):
@@ -183,6 +196,9 @@ def _end(state: Execution, end: Done | Give | Continue, command: Proceed, at: st
         "duration_us": max(0, command.at - to_us(state.first_at or state.started_at)),
         "active_us": state.active_us,
     }
+    held = any(child.on_parent_close == "wait" for child in state.open_children.values())
+    if held and not isinstance(end, Give) and not state.cancel_requested:
+        return []
     if isinstance(end, Continue) and not state.cancel_requested:
         try:
             encode({"input": end.input}, "the input to go on with", command.limit_bytes)
@@ -197,7 +213,7 @@ def _end(state: Execution, end: Done | Give | Continue, command: Proceed, at: st
             return [*stop, completed, *_corrected(state, "success", at, actor)]
         except BadInput as exc:  # it has not done what it was for: a failure like any other
             end = Give(Failure("UnrecordableOutput", str(exc)))
-    if state.undoing:
+    if state.undoing or held:
         return stop  # in reverse order of completion
     undoes = state.cancel_compensate or not state.cancel_requested
     if state.undo_stack and undoes:

@@ -17,6 +17,7 @@ from actum.engine.payloads.erased import check_not_erased
 from actum.engine.rules.calls import (
     Approve,
     Call,
+    CancelChild,
     Child,
     Continue,
     Done,
@@ -26,6 +27,7 @@ from actum.engine.rules.calls import (
     Planner,
     Raced,
     Receive,
+    SignalChild,
     Skip,
     Sleep,
     Spawn,
@@ -171,6 +173,12 @@ class Run:
             if not isinstance(race, Raced) or race.winner != winner:
                 now = f"{race.winner!r} in it" if isinstance(race, Raced) else "no race that is decided there"
                 raise ReplayDiverged(self.id, f"{winner!r} as the winner of race {key.replace('##', '#')!r}", now)
+        for key, child in state.children.items():
+            for number, signal in enumerate(child.signals):
+                sent = asked.get(f"{key}!{number}")
+                if not isinstance(sent, SignalChild) or sent.signal != signal:
+                    now = f"signal {sent.signal!r}" if isinstance(sent, SignalChild) else "none"
+                    raise ReplayDiverged(self.id, f"signal {signal!r} to child {key!r}", now)
         self._told = len(state.settled)
 
     def _recorded_as(self, key: str) -> tuple[type, ...]:
@@ -203,7 +211,7 @@ class Run:
 
     def _note(self, asked: dict[str, Wish], wishes: Iterable[Wish]) -> None:
         for wish in wishes:
-            if not isinstance(wish, (Take, Mark, Spawn, Done, Continue, Give)):
+            if not isinstance(wish, (Take, Mark, Spawn, CancelChild, Done, Continue, Give)):
                 asked[wish.key] = wish
             self._ask([wish])
 
