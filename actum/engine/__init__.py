@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from actum.engine.functions.durable import Service, Step, step
     from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
-    from actum.engine.graphs.kinds import Budget, Catch, Over
+    from actum.engine.graphs.kinds import Catch, Over
     from actum.engine.graphs.load import load_graph
     from actum.engine.payloads.classes import Business, Personal, Public
+    from actum.engine.rules.budgets import Budget, Estimate
     from actum.engine.rules.calls import Approval
     from actum.engine.rules.retry import Retry
     from actum.engine.runtime.engine import Engine, Handle
@@ -31,6 +32,7 @@ __all__ = [
     "ChildHandle",
     "Context",
     "Engine",
+    "Estimate",
     "Executor",
     "Foreign",
     "Graph",
@@ -56,12 +58,13 @@ __all__ = [
 
 _HOME = {
     "Approval": "rules.calls",
-    "Budget": "graphs.kinds",
+    "Budget": "rules.budgets",
     "Business": "payloads.classes",
     "Catch": "graphs.kinds",
     "ChildHandle": "functions.awaited",
     "Context": "functions.context",
     "Engine": "runtime.engine",
+    "Estimate": "rules.budgets",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",

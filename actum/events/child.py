@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from actum.events.facts import Count, Digest, Facts, Name
+from actum.events.facts import Count, Digest, Facts, Name, Reserved, UsedFacts
 
 __all__ = ["EVENTS"]
 
@@ -25,6 +25,7 @@ class ChildStarted(ChildFacts):
     workflow: Name
     definition: Digest | None = None
     on_parent_close: Literal["cancel", "abandon", "wait"] = "cancel"
+    reserved: Reserved | None = None
 
 
 class ChildCancelRequested(ChildFacts):
@@ -40,7 +41,7 @@ class ChildSignalled(ChildFacts):
     signal: Name
 
 
-class ChildEnded(ChildFacts):
+class ChildEnded(ChildFacts, UsedFacts):
     """Recorded in one append with the child's own end. Payload: `{"output": …}` or `{"error": …}`, as there."""
 
     type = "child.ended"

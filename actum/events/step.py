@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from actum.events.facts import Count, DurationUs, Facts, Instant, Name, StepFacts
+from actum.events.facts import AttemptUsed, Count, DurationUs, Facts, Instant, Name, Reserved, StepFacts
 
 __all__ = ["EVENTS"]
 
@@ -19,9 +19,10 @@ class StepStarted(StepFacts):
     """Compensations of one group run side by side when their turn comes."""
     pivot: bool | None = None
     """Once it has completed, what completed before it is not undone any more."""
+    reserved: Reserved | None = None
 
 
-class StepCompleted(StepFacts):
+class StepCompleted(StepFacts, AttemptUsed):
     """Payload: the result. Never runs again in this execution."""
 
     type = "step.completed"
@@ -29,7 +30,7 @@ class StepCompleted(StepFacts):
     duration_us: DurationUs | None = None
 
 
-class StepFailed(StepFacts):
+class StepFailed(StepFacts, AttemptUsed):
     """One attempt failed. Payload: `{"message": …, "traceback": …}`."""
 
     type = "step.failed"
@@ -40,7 +41,7 @@ class StepFailed(StepFacts):
     duration_us: DurationUs | None = None
 
 
-class StepTimedOut(StepFacts):
+class StepTimedOut(StepFacts, AttemptUsed):
     """One attempt took longer than it was given: a censored duration, not a fast one."""
 
     type = "step.timed_out"
@@ -72,7 +73,7 @@ class StepSkipped(StepFacts):
     reason: Literal["not_taken", "person"]
 
 
-class StepCancelled(StepFacts):
+class StepCancelled(StepFacts, AttemptUsed):
     """An attempt, or the wait for the next one, was given up: nobody wants the result. The effect may have happened."""
 
     type = "step.cancelled"

@@ -13,6 +13,7 @@ from actum.engine.durations import seconds
 from actum.engine.functions.awaited import driving, named
 from actum.engine.payloads.classes import PayloadClass, classes_of_function, payload_class_of
 from actum.engine.payloads.codec import decoder_for
+from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.calls import StepSpec
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput, near_miss
@@ -127,6 +128,8 @@ def step(
     payload_class: PayloadClass | None = None,
     executor: str = "",
     services: Sequence[str] | Mapping[str, str] = (),
+    budget: Budget | None = None,
+    estimate: Estimate | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     fn: Any = None,
@@ -144,6 +147,8 @@ def step(
     payload_class: PayloadClass | None = None,
     executor: str = "",
     services: Sequence[str] | Mapping[str, str] = (),
+    budget: Budget | None = None,
+    estimate: Estimate | None = None,
 ) -> Any:
     """Make a function a step: inside a workflow its calls are recorded before and after, retried and undone.
 
@@ -170,6 +175,10 @@ def step(
       thread. An engine that has none of that name refuses the workflow before anything is written.
     - `services`: parameters that are given the engine's service of that name, or parameter → service; `db:
       Annotated[Pool, Service("pool")]` on a parameter says the same. A call leaves them out.
+    - `budget`: what may have been spent by the execution when this step starts; each of its limits stands in the place
+      of the workflow's.
+    - `estimate`: what one attempt uses, at most or about. So much is kept of a budget while it is under way, so that
+      steps side by side do not overrun it together. Without one it is what this step has used on average so far.
 
     Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry or a class that is none.
     """
@@ -180,6 +189,10 @@ def step(
         )
         asked = services_of(function, services)
         spec = replace(spec, services=asked) if asked else spec
+        if budget is not None or estimate is not None:
+            whose = f"step {spec.name!r}"
+            checked = None if estimate is None else estimate.checked(whose)
+            spec = replace(spec, budget=None if budget is None else budget.checked(whose), estimate=checked)
         return Step(function, spec, payload_class_of(payload_class, f"step {spec.name!r}"))
 
     return wrap if fn is None else wrap(fn)

@@ -46,6 +46,7 @@ class FunctionPlanner(BranchDriver):
 
     def __init__(self, workflow: Workflow, execution: str) -> None:
         self._workflow = workflow
+        self.budget = workflow.budget
         super().__init__(execution)
         self._signals: dict[str, deque[Any]] = {}
         """Name → values that nobody has read."""

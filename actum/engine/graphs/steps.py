@@ -90,6 +90,7 @@ def runnable(graph: Graph, step: GraphStep, finder: CodeFinder, place: Place) ->
         classes,
         undo_group=step.undo_group,
         pivot=step.pivot,
+        budget=step.budget,
     )
     spec = replace(spec, services=services) if services else spec
     return RunnableStep(spec if declared is None else _inherited(spec, declared), by_name, takes_config)
@@ -144,6 +145,8 @@ def _inherited(spec: StepSpec, declared: StepSpec) -> StepSpec:
         executor=declared.executor,
         undo_group=declared.undo_group if spec.undo_group is None else spec.undo_group,
         pivot=declared.pivot or spec.pivot,
+        budget=declared.budget if spec.budget is None else spec.budget,
+        estimate=declared.estimate,
     )
 
 

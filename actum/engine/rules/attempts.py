@@ -8,7 +8,9 @@ import orjson
 
 from actum.engine.rules.calls import Failure
 from actum.engine.rules.commands import RecordCancelled, RecordFailure, RecordSuccess
+from actum.engine.rules.pledges import Pledges
 from actum.engine.rules.state import Execution, StepState
+from actum.errors import BudgetExceeded
 from actum.events import Actor, NewEvent, to_text
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "record_cancelled",
     "record_failure",
     "record_success",
+    "refuse_step",
     "said",
     "start_step",
     "step_facts",
@@ -70,6 +73,25 @@ def _current(state: Execution, key: str, attempt: int) -> StepState | None:
     return step
 
 
+def refuse_step(facts: dict[str, Any], started: dict[str, Any], why: Failure, at: str, actor: Actor) -> list[NewEvent]:
+    """An attempt that cannot begin, as a failure for good: the workflow can see it, and so can the reader."""
+    failed = {**facts, "outcome": "failure", "error_type": why.error_type, "final": True, "duration_us": 0}
+    return [
+        NewEvent("step.started", {**facts, **started}, at, actor),
+        NewEvent("step.failed", failed, at, actor, payload=said(why)),
+    ]
+
+
+def _not_again(state: Execution, step: StepState, command: RecordFailure) -> Failure | None:
+    """Why the budget, after this attempt, does not allow for another one."""
+    assert command.budget is not None
+    try:
+        Pledges(state, command.at, step, command.used).ask(step.step, command.budget, command.estimate)
+    except BudgetExceeded as exc:
+        return Failure("BudgetExceeded", str(exc))
+    return None
+
+
 def record_success(state: Execution, command: RecordSuccess, actor: Actor) -> list[NewEvent]:
     step = _current(state, command.key, command.attempt)
     if step is None:
@@ -77,6 +99,8 @@ def record_success(state: Execution, command: RecordSuccess, actor: Actor) -> li
     facts = step_facts(step, step.attempt)
     facts["outcome"] = "success"
     facts["duration_us"] = command.duration_us
+    if command.used is not None:
+        facts |= command.used
     return [NewEvent("step.completed", facts, to_text(command.at), actor, payload=command.result)]
 
 
@@ -89,7 +113,9 @@ def record_cancelled(state: Execution, command: RecordCancelled, actor: Actor) -
     step = _current(state, command.key, command.attempt)
     if step is None:
         return []
-    return [cancel_step(step, to_text(command.at), actor)]
+    event = cancel_step(step, to_text(command.at), actor)
+    event.facts.update(command.used or {})
+    return [event]
 
 
 def record_failure(state: Execution, command: RecordFailure, actor: Actor) -> list[NewEvent]:
@@ -100,6 +126,7 @@ def record_failure(state: Execution, command: RecordFailure, actor: Actor) -> li
     failure = command.failure
     if step.cancelling:
         said_of_it = {"reason": "cancel", "duration_us": command.duration_us, "error_type": failure.error_type}
+        said_of_it |= command.used or {}
         return [NewEvent("step.cancelled", {**step_facts(step, step.attempt), **said_of_it}, at, actor)]
     failures = step.failures + 1
     again = command.retry.allows(failures, (failure.error_type, *failure.bases))
@@ -112,8 +139,13 @@ def record_failure(state: Execution, command: RecordFailure, actor: Actor) -> li
         facts |= {"outcome": "timeout", "timeout_us": command.timeout_us, "duration_us": command.duration_us}
         type_ = "step.timed_out"
     facts["final"] = not again
+    if command.used is not None:
+        facts |= command.used
     events = [NewEvent(type_, facts, at, actor, payload=spoken)]
-    if again:
+    refusal = _not_again(state, step, command) if again and command.budget is not None else None
+    if refusal is not None:
+        events += refuse_step(step_facts(step, step.attempt + 1), {}, refusal, at, actor)
+    elif again:
         delay_us = command.retry.delay_us(failures, command.chance)
         after = {
             **step_facts(step, step.attempt + 1),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from actum.engine.payloads.classes import Classes
+from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.retry import ONCE, Retry
 
 __all__ = [
@@ -82,6 +83,8 @@ class StepSpec:
     """Once it has completed, what completed before it is not undone any more."""
     services: Mapping[str, str] = field(default_factory=dict)
     """Parameter → the engine's service that it is given."""
+    budget: Budget | None = None
+    estimate: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,8 @@ class Spawn(NamedTuple):
     workflow: str
     definition: str | None = None
     failure: Failure | None = None
+    estimate: Estimate | None = None
+    """What it may spend by its own budget."""
 
 
 class Raced(NamedTuple):

@@ -9,9 +9,13 @@ from typing import Any
 
 from actum.engine.payloads.codec import encode
 from actum.engine.rules.attempts import said
-from actum.engine.rules.calls import CancelChild, SignalChild, Spawn
+from actum.engine.rules.budgets import Budget
+from actum.engine.rules.calls import CancelChild, Failure, SignalChild, Spawn
 from actum.engine.rules.keys import about
+from actum.engine.rules.pledges import Pledges
+from actum.engine.rules.spending import USED
 from actum.engine.rules.state import Execution
+from actum.errors import BudgetExceeded
 from actum.events import Actor, NewEvent
 
 __all__ = ["cancel_child", "cancel_children", "child_ended", "child_id", "next_id", "signal_child", "start_child"]
@@ -39,8 +43,16 @@ def next_id(state: Execution) -> str:
     return f"{first}~{after}"
 
 
-def start_child(state: Execution, spawn: Spawn, at: str, actor: Actor) -> list[NewEvent]:
-    """Record the start; one that cannot be started has failed at once, and nothing was started."""
+def start_child(
+    state: Execution,
+    spawn: Spawn,
+    at: str,
+    actor: Actor,
+    pledges: Pledges | None = None,
+    budget: Budget | None = None,
+) -> list[NewEvent]:
+    """Record the start; one that cannot be started, or has no room in the `budget`, has failed at once, and nothing was
+    started. What a child may spend by its own budget is kept for it."""
     child = spawn.child
     if child.key in state.children:
         return []
@@ -50,10 +62,19 @@ def start_child(state: Execution, spawn: Spawn, at: str, actor: Actor) -> list[N
     started = {**facts, "workflow": spawn.workflow, "on_parent_close": child.on_parent_close}
     if spawn.definition is not None:
         started["definition"] = spawn.definition
+    failure = spawn.failure
+    if failure is None and pledges is not None and budget is not None:
+        try:
+            kept = pledges.ask(child.name, replace(budget, steps=None), spawn.estimate)
+        except BudgetExceeded as exc:
+            failure = Failure("BudgetExceeded", str(exc))
+        else:
+            if kept:
+                started["reserved"] = kept
     events = [NewEvent("child.started", started, at, actor)]
-    if spawn.failure is not None:
-        ended = {**facts, "outcome": "failure", "error_type": spawn.failure.error_type}
-        spoken = b'{"error":' + said(spawn.failure) + b"}"
+    if failure is not None:
+        ended = {**facts, "outcome": "failure", "error_type": failure.error_type}
+        spoken = b'{"error":' + said(failure) + b"}"
         events.append(NewEvent("child.ended", ended, at, actor, payload=spoken))
     return events
 
@@ -66,8 +87,9 @@ def child_ended(child: Execution, end: NewEvent) -> NewEvent:
         "execution": child.first or child.id,
         "outcome": end.facts.get("outcome", "cancelled"),
     }
-    if "error_type" in end.facts:
-        facts["error_type"] = end.facts["error_type"]
+    for name in ("error_type", *USED):
+        if name in end.facts:
+            facts[name] = end.facts[name]
     return replace(end, type="child.ended", facts=facts, id="")
 
 

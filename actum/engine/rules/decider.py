@@ -139,6 +139,8 @@ def _begin(command: Begin, actor: Actor) -> NewEvent:
         facts["tags"] = list(command.tags)
     if command.attributes:
         facts["attributes"] = dict(command.attributes)
+    if command.used:
+        facts |= command.used
     return NewEvent("execution.started", facts, to_text(command.at), actor, payload=command.input, trace=command.trace)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from actum.engine.rules.busy import begin_work, end_work
 from actum.engine.rules.keys import key_of
+from actum.engine.rules.spending import count_used, release, reserve
 from actum.engine.rules.state import (
     Event,
     Execution,
@@ -25,6 +26,8 @@ def _step_started(state: Execution, event: Event) -> None:
     if step is None:
         step = state.steps[key] = StepState(key, facts)
         state.asked_after = len(state.settled)
+        if "reserved" in facts:
+            reserve(state, step, facts["reserved"])
     step.attempt = facts.get("attempt", 1)
     step.status = "started"
     state.active[key] = step
@@ -45,6 +48,8 @@ def _step_completed(state: Execution, event: Event) -> None:
     step.payload = event.payload
     state.active.pop(key, None)
     state.settled.append(key)
+    if "used" in facts or step.reserved is not None:
+        _spent(state, step, facts, final=True)
     if step.compensation is not None:
         step.settled_at = len(state.settled) - 1
         state.undo_stack.append(key)
@@ -62,6 +67,8 @@ def _step_failed(state: Execution, event: Event) -> None:
         end_work(state, event.at)
     state.recoveries = 0
     step.failures += 1
+    if "used" in facts or step.reserved is not None:
+        _spent(state, step, facts, final=facts.get("final", False))
     if facts.get("final"):
         step.status = "failed"
         step.ended_at = event.at
@@ -71,6 +78,13 @@ def _step_failed(state: Execution, event: Event) -> None:
         state.settled.append(key)
     else:
         step.status = "retry"
+
+
+def _spent(state: Execution, step: StepState, facts: dict[str, Any], *, final: bool) -> None:
+    if final:
+        release(state, step)
+    if "used" in facts:
+        count_used(state, facts, step.step, step=True)
 
 
 def _retry_scheduled(state: Execution, event: Event) -> None:
@@ -111,6 +125,8 @@ def _step_cancelled(state: Execution, event: Event) -> None:
             end_work(state, event.at)
         step.status = "cancelled"
         step.ended_at = event.at
+        if "used" in event.facts or step.reserved is not None:
+            _spent(state, step, event.facts, final=True)
 
 
 def _transition_taken(state: Execution, event: Event) -> None:

@@ -42,6 +42,8 @@ class StepState:
     undo_not_before_us = 0
     undo_group: str | None = None
     pivot = False
+    reserved: dict[str, int] | None = None
+    """What is kept of a budget for it, until it ends."""
     settled_at = 0
     """Of a completed step that can be undone: its place among the outcomes."""
     cancelling = False
@@ -124,6 +126,7 @@ class ChildState:
         "on_parent_close",
         "outcome",
         "payload",
+        "reserved",
         "signals",
     )
 
@@ -137,6 +140,7 @@ class ChildState:
         self.payload: bytes | None = None
         self.ended_at = ""
         self.cancel_requested = False
+        self.reserved: dict[str, int] | None = facts.get("reserved")
         self.signals: list[str] = []
         """The names of the signals that were sent to it."""
 

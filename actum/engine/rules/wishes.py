@@ -7,7 +7,8 @@ from typing import Any, assert_never
 import orjson
 
 from actum.engine.payloads.codec import encode, encode_arguments, encode_question
-from actum.engine.rules.attempts import said, words
+from actum.engine.rules.attempts import refuse_step, words
+from actum.engine.rules.budgets import Budget
 from actum.engine.rules.calls import (
     Approve,
     Call,
@@ -31,10 +32,12 @@ from actum.engine.rules.calls import (
 )
 from actum.engine.rules.children import cancel_child, cancel_children, next_id, signal_child, start_child
 from actum.engine.rules.commands import Proceed
+from actum.engine.rules.pledges import Pledges
 from actum.engine.rules.races import decide_race
 from actum.engine.rules.state import Execution
 from actum.engine.rules.undoing import NAMED, roll_back, start_undos
-from actum.errors import BadInput
+from actum.engine.rules.usage import spent_facts
+from actum.errors import BadInput, BudgetExceeded
 from actum.events import Actor, NewEvent, to_text, to_us
 
 __all__ = ["proceed"]
@@ -53,9 +56,17 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
             break
     if end is not None:  # what other branches asked for in the same breath does not begin any more
         wishes = [wish for wish in wishes if _needs_nobody(wish)]
+    pledges: Pledges | None = None
     for wish in wishes:
         if type(wish) is Call:
-            events += _call(state, wish, at, actor, command.limit_bytes)
+            if command.budget is not None or wish.spec.budget is not None:
+                pledges = pledges or Pledges(state, command.at)
+                events += _call(state, wish, at, actor, command.limit_bytes, pledges, command.budget)
+            else:
+                events += _call(state, wish, at, actor, command.limit_bytes)
+        elif type(wish) is Spawn and command.budget is not None:
+            pledges = pledges or Pledges(state, command.at)
+            events += start_child(state, wish, at, actor, pledges, command.budget)
         else:
             events += _other_wish(state, wish, command, at, actor)
     if state.rolling and not events:
@@ -74,7 +85,15 @@ def _needs_nobody(wish: Wish) -> bool:
     return isinstance(wish, (Take, Skip, Raced, Mark, SignalChild, CancelChild))
 
 
-def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int) -> list[NewEvent]:
+def _call(
+    state: Execution,
+    call: Call,
+    at: str,
+    actor: Actor,
+    limit_bytes: int,
+    pledges: Pledges | None = None,
+    budget: Budget | None = None,
+) -> list[NewEvent]:
     if call.key in state.steps:
         return []
     spec = call.spec
@@ -84,6 +103,15 @@ def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int)
     if spec.tool is not None:
         facts["tool"] = spec.tool
     started = dict(facts)
+    if pledges is not None:
+        nearest = budget if spec.budget is None else spec.budget.over(budget)
+        assert nearest is not None
+        try:
+            kept = pledges.ask(spec.name, nearest, spec.estimate)
+        except BudgetExceeded as exc:
+            return refuse_step(facts, {}, Failure("BudgetExceeded", str(exc)), at, actor)
+        if kept:
+            started["reserved"] = kept
     if spec.compensate is not None:
         started["compensation"] = spec.compensate.name
         if spec.undo_group is not None:
@@ -93,12 +121,7 @@ def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int)
     try:
         payload = encode_arguments(call.args, call.kwargs, limit_bytes)
     except BadInput as exc:  # recorded as the step's failure: the workflow can see it, and so can the reader
-        spoken = said(Failure("UnrecordableInput", str(exc)))
-        failed = {**facts, "outcome": "failure", "error_type": "UnrecordableInput", "final": True, "duration_us": 0}
-        return [
-            NewEvent("step.started", started, at, actor),
-            NewEvent("step.failed", failed, at, actor, payload=spoken),
-        ]
+        return refuse_step(facts, started, Failure("UnrecordableInput", str(exc)), at, actor)
     return [NewEvent("step.started", started, at, actor, payload=payload)]
 
 
@@ -195,6 +218,7 @@ def _end(state: Execution, end: Done | Give | Continue, command: Proceed, at: st
     took: dict[str, Any] = {
         "duration_us": max(0, command.at - to_us(state.first_at or state.started_at)),
         "active_us": state.active_us,
+        **spent_facts(state.spent),
     }
     held = any(child.on_parent_close == "wait" for child in state.open_children.values())
     if held and not isinstance(end, Give) and not state.cancel_requested:

@@ -20,6 +20,7 @@ from actum.engine.rules.commands import Begin, Command, SendSignal
 from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
 from actum.engine.rules.state import ENDED, Execution
+from actum.engine.rules.usage import spent_facts
 from actum.engine.rules.views import execution_row, rows_after
 from actum.errors import BadInput, NoCode
 from actum.events import NewEvent, to_us
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actum.engine.definitions import Code
+    from actum.engine.rules.budgets import Budget
     from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.run import Run
 
@@ -71,7 +73,8 @@ class Kin:
             return Spawn(child, id_[:200] or "?", name, None, Failure(type(exc).__name__, str(exc)))
         begin = replace(command, key=state.key, parent=self._run.id, parent_key=child.key)
         self._children[id_] = code, begin
-        return Spawn(child, id_, name, command.definition)
+        budget: Budget | None = getattr(code, "budget", None)
+        return Spawn(child, id_, name, command.definition, None, None if budget is None else budget.estimate)
 
     # -- what is appended with a batch -------------------------------------------------------------------------------
 
@@ -132,6 +135,7 @@ class Kin:
             previous=state.id,
             first=state.first or state.id,
             first_at=state.first_at or state.started_at,
+            used=spent_facts(state.spent),
         )
         unread = sorted((key for name in state.signals for key in state.unread(name)), key=lambda key: int(key[1:]))
         signals = [

@@ -31,6 +31,7 @@ from actum.engine.rules.calls import (
     Skip,
     Sleep,
     Spawn,
+    StepSpec,
     Take,
     Undo,
     Wait,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from actum.engine.payloads.classes import Classes
+    from actum.engine.rules.budgets import Budget
     from actum.engine.rules.state import Event
     from actum.engine.runtime.engine import Engine
     from actum.events import NewEvent, RecordedEvent
@@ -94,6 +96,7 @@ class Run:
         self.inbox: list[Command] = []
         self.dropped = False
         self._planner = planner
+        self._budget: Budget | None = getattr(planner, "budget", None)
         self._limit_bytes = engine.store.payload_limit_bytes
         self._wishes: list[Wish] = []
         self._calls: dict[str, Call] = {}
@@ -270,6 +273,10 @@ class Run:
         """What the workflow asked for under this key."""
         return self._calls[key]
 
+    def budget_of(self, spec: StepSpec) -> Budget | None:
+        """What a step must not overrun: of each limit the nearest."""
+        return self._budget if spec.budget is None else spec.budget.over(self._budget)
+
     # -- deciding ----------------------------------------------------------------------------------------------------
 
     def give(self, command: Command) -> None:
@@ -302,7 +309,7 @@ class Run:
             self._tell()
             if not self._wishes and not state.rolling:
                 break
-            follow = decide(state, Proceed(now, self._wishes, self._limit_bytes), actor)
+            follow = decide(state, Proceed(now, self._wishes, self._limit_bytes, self._budget), actor)
             if not follow:
                 break
             for event in follow:

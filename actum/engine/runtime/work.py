@@ -21,6 +21,7 @@ from actum.engine.rules.commands import (
     RunAgain,
 )
 from actum.engine.rules.state import StepState
+from actum.engine.rules.usage import used_facts
 from actum.engine.runtime.attempt import Ended, StepInfo, carry_out
 from actum.errors import ExecutionFailed
 
@@ -43,6 +44,8 @@ class Work:
         self.tasks: dict[tuple[str, bool], asyncio.Task[None]] = {}
         self._stopped: set[str] = set()
         """Keys of the attempts that were told to stop."""
+        self._cut_off: dict[str, dict[str, Any] | None] = {}
+        """What attempts that were stopped had used until then."""
 
     def begin(self, events: list[NewEvent]) -> None:
         """Begin what these events, which are durable now, say is to be done."""
@@ -104,7 +107,7 @@ class Work:
     def _was_stopped(self, key: str, attempt: int, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not self._run.dropped:
             self.tasks.pop((key, False), None)
-            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt))
+            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt, self._cut_off.pop(key, None)))
 
     def _let_go(self, key: str) -> None:
         """Somebody cancelled the task of an attempt: not its failure, and not known to have done nothing."""
@@ -145,12 +148,19 @@ class Work:
     async def _attempt(self, step: StepState) -> None:
         call, attempt = self._run.call(step.key), step.attempt
         spec = call.spec
-        info = StepInfo(self._run.id, step.key, attempt, self._engine.services)
-        ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        info = StepInfo(self._run.id, step.key, attempt, self._engine.services, [])
+        try:
+            ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        except asyncio.CancelledError:
+            if info.reported:
+                self._cut_off[step.key] = used_facts(info.reported)
+            raise
         self.tasks.pop((step.key, False), None)
         world = self._engine.world
         if ended.failure is None:
-            self._run.give(RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us))
+            self._run.give(
+                RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us, ended.used)
+            )
             return
         timeout_us = int(spec.timeout_s * 1_000_000) if ended.timed_out and spec.timeout_s is not None else None
         self._run.give(
@@ -163,6 +173,9 @@ class Work:
                 spec.retry,
                 world.chance(),
                 timeout_us,
+                ended.used,
+                self._run.budget_of(spec),
+                spec.estimate,
             )
         )
 
