@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from actum.errors import ExecutionFailed, Incomplete
 
 if TYPE_CHECKING:
+    from actum.engine.rules.state import Execution
     from actum.engine.runtime.resting import Awaited
     from actum.engine.runtime.run import Run
 
-__all__ = ["Handle", "handle_of", "left_open"]
+__all__ = ["Handle", "handle_of", "left_open", "why_parked"]
 
 
 class Handle:
@@ -70,3 +71,15 @@ def handle_of(run: Run) -> Handle:
 def left_open(id_: str) -> ExecutionFailed:
     """What whoever waits for a result hears when the engine closes before it is there."""
     return ExecutionFailed(id_, "left", "EngineClosed", "the engine was closed; resume it to go on")
+
+
+def why_parked(state: Execution) -> str:
+    """What whoever waits for its result hears."""
+    match state.parked:
+        case "poison":
+            step = f"step {state.parked_step!r}" if state.parked_step else "the workflow's own code"
+            return f"{step} took down every worker that ran it"
+        case "in_doubt":
+            return f"step {state.parked_step!r} is in doubt: its effect may have happened"
+        case reason:
+            return reason
