@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from actum.engine.payloads.classes import Business, Personal, Public
     from actum.engine.rules.calls import Approval
     from actum.engine.rules.retry import Retry
-    from actum.engine.runtime.engine import Engine, Handle
+    from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.executors import Executor, Job
+    from actum.engine.runtime.handle import Handle
     from actum.engine.runtime.step_info import StepInfo, current_step
 
 __all__ = [
@@ -59,7 +60,7 @@ _HOME = {
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",
-    "Handle": "runtime.engine",
+    "Handle": "runtime.handle",
     "Job": "runtime.executors",
     "Over": "graphs.kinds",
     "Personal": "payloads.classes",
