@@ -264,7 +264,7 @@ def test_what_a_lua_condition_saw_comes_with_its_answer(text: str, saw: dict[str
 def test_an_unknown_name_in_lua_is_found_with_the_definition() -> None:
     """Not when the condition is first asked; what the text binds itself is no unknown name."""
     conditions.check(parse({"lua": "local x = order.total return x > 1"}, HERE), KNOWN, HERE)
-    with pytest.raises(DefinitionError, match=r"line 1, column 16: there is no step or parameter 'ordr'"):
+    with pytest.raises(DefinitionError, match=r"line 1, column 17: there is no step or parameter 'ordr'"):
         conditions.check(parse({"lua": "tags[1] == 1 or ordr.total > 1"}, HERE), KNOWN, HERE)
 
 
