@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from actum.engine.rules.budgets import Budget, Estimate
     from actum.engine.rules.calls import Approval
     from actum.engine.rules.retry import Retry
-    from actum.engine.runtime.engine import Engine, Handle
+    from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.executors import Executor, Job
+    from actum.engine.runtime.handle import Handle
     from actum.engine.runtime.step_info import StepInfo, current_step
 
 __all__ = [
@@ -68,7 +69,7 @@ _HOME = {
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",
-    "Handle": "runtime.engine",
+    "Handle": "runtime.handle",
     "Job": "runtime.executors",
     "Over": "graphs.kinds",
     "Personal": "payloads.classes",

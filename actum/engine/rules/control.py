@@ -170,8 +170,8 @@ def retry_by_hand(state: Execution, command: RetryByHand, actor: Actor) -> list[
         steps = [step.key for step in doubtful]
         reopened = False
     else:
-        steps = [key for key in command.failed if key in state.steps]
-        _check_reopens(state, steps, "retried")
+        _check_reopens(state, command.failed, "retried")
+        steps = list(command.failed)
         reopened = True
     events = [_intervened("manual_retry", state.steps[key], None, command.reason, at, actor) for key in steps]
     return [*events, _resumed(steps, reopened, at, actor)]
@@ -230,6 +230,9 @@ def _check_reopens(state: Execution, failed: Any, asked: str) -> None:
     if not failed:
         why = "it did not fail because of a step, or had gone on after the step had failed"
         raise _refuse(state, asked, f"{why}; fork it from an event before that")
+    for key in failed:
+        if key not in state.steps:
+            raise _refuse(state, asked, f"it has no step {key!r}{near_miss(key, state.steps)}")
 
 
 def _intervened(kind: str, step: StepState, after: bytes | None, reason: str, at: str, actor: Actor) -> NewEvent:
