@@ -73,11 +73,13 @@ def _current(state: Execution, key: str, attempt: int) -> StepState | None:
     return step
 
 
-def refuse_step(facts: dict[str, Any], started: dict[str, Any], why: Failure, at: str, actor: Actor) -> list[NewEvent]:
+def refuse_step(
+    facts: dict[str, Any], started: dict[str, Any], why: Failure, at: str, actor: Actor, given: bytes | None = None
+) -> list[NewEvent]:
     """An attempt that cannot begin, as a failure for good: the workflow can see it, and so can the reader."""
     failed = {**facts, "outcome": "failure", "error_type": why.error_type, "final": True, "duration_us": 0}
     return [
-        NewEvent("step.started", {**facts, **started}, at, actor),
+        NewEvent("step.started", {**facts, **started}, at, actor, payload=given),
         NewEvent("step.failed", failed, at, actor, payload=said(why)),
     ]
 

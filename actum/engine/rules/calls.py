@@ -117,6 +117,8 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any] | None = None
     convert: Callable[[Any], Any] | None = None
     """Makes the recorded result, which is plain JSON, into what the step declares to return."""
+    given: bytes | None = None
+    """The arguments as they are recorded, when they were encoded already: they may be changed before it is decided."""
 
     @property
     def key(self) -> str:

@@ -103,15 +103,6 @@ def _call(
     if spec.tool is not None:
         facts["tool"] = spec.tool
     started = dict(facts)
-    if pledges is not None:
-        nearest = budget if spec.budget is None else spec.budget.over(budget)
-        assert nearest is not None
-        try:
-            kept = pledges.ask(spec.name, nearest, spec.estimate)
-        except BudgetExceeded as exc:
-            return refuse_step(facts, {}, Failure("BudgetExceeded", str(exc)), at, actor)
-        if kept:
-            started["reserved"] = kept
     if spec.compensate is not None:
         started["compensation"] = spec.compensate.name
         if spec.undo_group is not None:
@@ -119,9 +110,18 @@ def _call(
     if spec.pivot:
         started["pivot"] = True
     try:
-        payload = encode_arguments(call.args, call.kwargs, limit_bytes)
+        payload = call.given or encode_arguments(call.args, call.kwargs, limit_bytes)
     except BadInput as exc:  # recorded as the step's failure: the workflow can see it, and so can the reader
         return refuse_step(facts, started, Failure("UnrecordableInput", str(exc)), at, actor)
+    if pledges is not None:
+        nearest = budget if spec.budget is None else spec.budget.over(budget)
+        assert nearest is not None
+        try:
+            kept = pledges.ask(spec.name, nearest, spec.estimate)
+        except BudgetExceeded as exc:
+            return refuse_step(facts, {}, Failure("BudgetExceeded", str(exc)), at, actor, payload)
+        if kept:
+            started["reserved"] = kept
     return [NewEvent("step.started", started, at, actor, payload=payload)]
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from actum.engine.payloads.codec import encode_arguments
+from actum.engine.payloads.given import changed, given_to_steps
 from actum.engine.rules.calls import (
     Approve,
     Call,
@@ -30,7 +32,7 @@ from actum.engine.rules.calls import (
     call_key,
 )
 from actum.engine.runtime.kin import Kin
-from actum.errors import ReplayDiverged
+from actum.errors import BadInput, ReplayDiverged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from actum.engine.rules.state import Execution
     from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.run import Run
-    from actum.events import NewEvent
+    from actum.events import NewEvent, RecordedEvent
 
 __all__ = ["Planning", "input_of"]
 
@@ -65,6 +67,8 @@ class Planning:
         self.wishes: list[Wish] = []
         self.calls: dict[str, Call] = {}
         self.declares = {} if classes is None else {"": classes}
+        self._given: dict[str, bytes | None] = {}
+        """While it loads: what steps were given, by key."""
         self._engine = engine
         self._run = run
         self.budget: Budget | None = getattr(planner, "budget", None)
@@ -95,7 +99,7 @@ class Planning:
 
     # -- from the record ---------------------------------------------------------------------------------------------
 
-    def load(self, state: Execution) -> None:
+    def load(self, state: Execution, past: Iterable[RecordedEvent]) -> None:
         """Tell a new planner all that is recorded. Raises `ReplayDiverged` when it asks for something else."""
         self._told = 0
         self.wishes = []
@@ -103,6 +107,7 @@ class Planning:
         if state.ended or state.version == 0:
             return
         asked: dict[str, Wish] = {}
+        self._given = given_to_steps(past)
         self._recall(state.past)
         self._note(asked, self.planner.begin(input_of(state)))
         for told, key in enumerate(state.settled):
@@ -126,6 +131,7 @@ class Planning:
                 if not isinstance(sent, SignalChild) or sent.signal != signal:
                     now = f"signal {sent.signal!r}" if isinstance(sent, SignalChild) else "none"
                     raise ReplayDiverged(self._run.id, f"signal {signal!r} to child {key!r}", now)
+        self._given = {}
         self._told = len(state.settled)
 
     def _recorded_as(self, key: str) -> tuple[type, ...]:
@@ -160,7 +166,21 @@ class Planning:
         for wish in wishes:
             if not isinstance(wish, (Take, Mark, Spawn, CancelChild, Done, Continue, Give)):
                 asked[wish.key] = wish
+                if type(wish) is Call:
+                    self._check_given(wish)
             self._ask([wish])
+
+    def _check_given(self, call: Call) -> None:
+        """Hold a step's arguments against those recorded. Values are said with the place, which is no fact."""
+        key = call.key
+        if key not in self._given:
+            return
+        found = changed(call, self._given[key])
+        if found is None:
+            return
+        place, before, now = found
+        where = ", ".join(filter(None, (self._where(key), f"{before} then, {now} now")))
+        raise ReplayDiverged(self._run.id, f"{key!r} with its {place}", f"another {place}", where)
 
     def _hear(self, asked: dict[str, Wish] | None, key: str) -> None:
         """Tell the planner what came unasked. After a cancel, what was asked for and has not begun does not begin."""
@@ -212,7 +232,10 @@ class Planning:
     def _ask(self, wishes: list[Wish]) -> None:
         for wish in wishes:
             if type(wish) is Call:
-                self.calls[wish.key] = wish
+                key = wish.key
+                if self._told < len(self._state.settled) and key not in self._state.steps:
+                    wish = self._with_given(wish)  # what it is told next may change the arguments
+                self.calls[key] = wish
                 if wish.spec.executor:
                     self._engine.executors.check(wish.spec)
                 if wish.spec.classes is not None:
@@ -222,6 +245,12 @@ class Planning:
             elif type(wish) is Continue:
                 self.kin.next_input = wish.input
             self.wishes.append(wish)
+
+    def _with_given(self, call: Call) -> Call:
+        try:
+            return call._replace(given=encode_arguments(call.args, call.kwargs, self._engine.store.payload_limit_bytes))
+        except BadInput:
+            return call  # whoever decides on it says so
 
     def classes_of(self, event: NewEvent) -> Classes | None:
         """What is declared of an event's payload: by its step, or by the workflow for its own start and end."""

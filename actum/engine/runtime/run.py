@@ -110,7 +110,7 @@ class Run:
         self.state = state = fold(self.id, past)
         self._row = execution_row(state) if state.version else None
         self._batch = []
-        self._planning.load(state)
+        self._planning.load(state, past)
 
     def claim(self, definition: str | None) -> None:
         """Take the execution over, as this worker."""
