@@ -52,10 +52,11 @@ def named(what: str, name: str) -> str:
 class Pending:
     """A call that a workflow has made and not yet awaited. Awaiting it gives what was, or will be, recorded."""
 
-    __slots__ = ("awaited", "wish")
+    __slots__ = ("awaited", "key", "wish")
 
     def __init__(self, wish: Call | Approve | Sleep | Wait | Child | Receive | Undo) -> None:
         self.wish = wish
+        self.key = wish.key
         self.awaited = False
 
     def __await__(self) -> Generator[Pending, Any, Any]:

@@ -182,7 +182,7 @@ class FunctionPlanner(BranchDriver):
                 branch.finished(None, no_loop(self._execution, exc) or exc)
                 return
             if isinstance(asked, Pending) and not asked.awaited:
-                branch.awaits = asked.wish.key
+                branch.awaits = asked.key
                 self._wait(asked, BranchResume(self, branch))
                 return
             if isinstance(asked, Gather):
@@ -198,7 +198,7 @@ class FunctionPlanner(BranchDriver):
         wish = pending.wish
         if isinstance(pending, ChildHandle):
             if pending.outcome is None:
-                self._waiting[wish.key] = (pending, resume)
+                self._waiting[pending.key] = (pending, resume)
             else:
                 pending.awaited = False
                 resume(*told_of(self._execution, pending, pending.outcome))
@@ -210,7 +210,7 @@ class FunctionPlanner(BranchDriver):
                 resume(unread.popleft(), None)
                 return
             self._listening.setdefault(wish.signal, {})[wish.key] = None
-        self._waiting[wish.key] = (pending, resume)
+        self._waiting[pending.key] = (pending, resume)
 
     def _gather(self, parent: Branch, gather: Gather) -> None:
         number = parent.gathers

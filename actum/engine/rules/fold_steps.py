@@ -44,7 +44,7 @@ def _step_completed(state: Execution, event: Event) -> None:
         end_work(state, event.at)
     state.recoveries = 0
     step.status = "completed"
-    step.ended_at = event.at
+    step.ended_us = to_us(event.at)
     step.payload = event.payload
     state.active.pop(key, None)
     state.settled.append(key)
@@ -71,7 +71,7 @@ def _step_failed(state: Execution, event: Event) -> None:
         _spent(state, step, facts, final=facts.get("final", False))
     if facts.get("final"):
         step.status = "failed"
-        step.ended_at = event.at
+        step.ended_us = to_us(event.at)
         step.error = facts.get("error_type", "TimeoutError")
         step.payload = event.payload
         state.active.pop(key, None)
@@ -112,7 +112,7 @@ def _skipped(state: Execution, event: Event) -> None:
     if key in state.settled:  # not while it has to be answered: an answer counts once
         return
     step.status = "skipped"
-    step.ended_at = event.at
+    step.ended_us = to_us(event.at)
     step.payload = event.payload
     state.active.pop(key, None)
     state.settled.append(key)
@@ -124,7 +124,7 @@ def _step_cancelled(state: Execution, event: Event) -> None:
         if step.status == "started":
             end_work(state, event.at)
         step.status = "cancelled"
-        step.ended_at = event.at
+        step.ended_us = to_us(event.at)
         if "used" in event.facts or step.reserved is not None:
             _spent(state, step, event.facts, final=True)
 

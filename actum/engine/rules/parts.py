@@ -35,7 +35,7 @@ class StepState:
     payload: bytes | None = None
     """The result once completed; the error once failed."""
     error = ""
-    ended_at = ""
+    ended_us = 0
     undo: Literal["", "started", "retry", "completed", "failed"] = ""
     undo_attempt = 0
     undo_failures = 0

@@ -225,7 +225,7 @@ class Execution:
         """How a settled call ended. The payload of an erased result reads as None."""
         step = self.steps.get(key)
         if step is not None:
-            at_us = to_us(step.ended_at)
+            at_us = step.ended_us
             if step.status in ("completed", "skipped"):
                 value = None if step.payload is None else orjson.loads(step.payload)
                 return Outcome("completed", value, None, "", "", at_us)

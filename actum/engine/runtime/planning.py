@@ -164,15 +164,16 @@ class Planning:
 
     def _note(self, asked: dict[str, Wish], wishes: Iterable[Wish]) -> None:
         for wish in wishes:
+            key = ""
             if not isinstance(wish, (Take, Mark, Spawn, CancelChild, Done, Continue, Give)):
-                asked[wish.key] = wish
+                key = wish.key
+                asked[key] = wish
                 if type(wish) is Call:
-                    self._check_given(wish)
-            self._ask([wish])
+                    self._check_given(key, wish)
+            self._ask_one(wish, key)
 
-    def _check_given(self, call: Call) -> None:
+    def _check_given(self, key: str, call: Call) -> None:
         """Hold a step's arguments against those recorded. Values are said with the place, which is no fact."""
-        key = call.key
         if key not in self._given:
             return
         found = changed(call, self._given[key])
@@ -231,20 +232,23 @@ class Planning:
 
     def _ask(self, wishes: list[Wish]) -> None:
         for wish in wishes:
-            if type(wish) is Call:
-                key = wish.key
-                if self._told < len(self._state.settled) and key not in self._state.steps:
-                    wish = self._with_given(wish)  # what it is told next may change the arguments
-                self.calls[key] = wish
-                if wish.spec.executor:
-                    self._engine.executors.check(wish.spec)
-                if wish.spec.classes is not None:
-                    self.declares[wish.key] = wish.spec.classes
-            elif type(wish) is Child and wish.key not in self._state.children:
-                wish = self.kin.prepare(wish)
-            elif type(wish) is Continue:
-                self.kin.next_input = wish.input
-            self.wishes.append(wish)
+            self._ask_one(wish, wish.key if type(wish) is Call else "")
+
+    def _ask_one(self, wish: Wish, key: str) -> None:
+        """`key` is that of a call."""
+        if type(wish) is Call:
+            if self._told < len(self._state.settled) and key not in self._state.steps:
+                wish = self._with_given(wish)  # what it is told next may change the arguments
+            self.calls[key] = wish
+            if wish.spec.executor:
+                self._engine.executors.check(wish.spec)
+            if wish.spec.classes is not None:
+                self.declares[key] = wish.spec.classes
+        elif type(wish) is Child and wish.key not in self._state.children:
+            wish = self.kin.prepare(wish)
+        elif type(wish) is Continue:
+            self.kin.next_input = wish.input
+        self.wishes.append(wish)
 
     def _with_given(self, call: Call) -> Call:
         try:
