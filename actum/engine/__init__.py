@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from actum.engine.foreign import Foreign, TaskError, load_foreign
     from actum.engine.functions.durable import Context, Service, Step, Won, Workflow, step, workflow
     from actum.engine.graphs.graph import Graph
-    from actum.engine.graphs.kinds import Budget, Catch, Over
+    from actum.engine.graphs.kinds import Budget, Catch, Every, Over
     from actum.engine.graphs.load import load_graph
     from actum.engine.payloads.classes import Business, Personal, Public
     from actum.engine.rules.calls import Approval
@@ -27,6 +27,7 @@ __all__ = [
     "Catch",
     "Context",
     "Engine",
+    "Every",
     "Executor",
     "Foreign",
     "Graph",
@@ -56,6 +57,7 @@ _HOME = {
     "Catch": "graphs.kinds",
     "Context": "functions.durable",
     "Engine": "runtime.engine",
+    "Every": "graphs.kinds",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",
