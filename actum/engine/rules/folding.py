@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.calls import Heard
 from actum.engine.rules.state import (
     ApprovalState,
@@ -123,16 +124,20 @@ def _resumed(state: Execution, event: Event) -> None:
         _try_again(state, again)
 
 
+_OPEN: Final = ("scheduled", "started", "retry", "in_doubt")
+
+
 def _reopen(state: Execution) -> None:
     """Take the end back: whatever waited then, waits again."""
     state.status = "running"
     state.ended_at = None
     state.end_payload = None
     state.error_type = None
-    state.active = {key: step for key, step in state.steps.items() if step.status in ("started", "retry", "in_doubt")}
+    state.active = {key: step for key, step in state.steps.items() if step.status in _OPEN}
     state.waiting = {
         **{key: question for key, question in state.approvals.items() if question.status == "waiting"},
         **{key: timer for key, timer in state.timers.items() if not timer.fired},
+        **{key: step for key, step in state.active.items() if step.status == "scheduled"},
     }
 
 
@@ -216,10 +221,25 @@ def _step_started(state: Execution, event: Event) -> None:
     if step is None:
         step = state.steps[key] = StepState(key, facts)
         state.asked_after = len(state.settled)
+    if step.status == "scheduled":
+        state.waiting.pop(key, None)
     step.attempt = facts.get("attempt", 1)
     step.status = "started"
     state.active[key] = step
     _begin_work(state, event.at)
+
+
+def _step_scheduled(state: Execution, event: Event) -> None:
+    facts = event.facts
+    key = _key(facts, "step")
+    step = state.steps.get(key)
+    if step is None:
+        step = state.steps[key] = StepState(key, facts)
+        state.asked_after = len(state.settled)
+    step.needs = Needs(facts.get("needs", {}), facts.get("breaker", ""), tuple(facts.get("limits", ())))
+    step.status = "scheduled"
+    step.scheduled_us = to_us(event.at)
+    state.active[key] = state.waiting[key] = step
 
 
 def _step_completed(state: Execution, event: Event) -> None:
@@ -292,12 +312,14 @@ def _skipped(state: Execution, event: Event) -> None:
     step.ended_at = event.at
     step.payload = event.payload
     state.active.pop(key, None)
+    state.waiting.pop(key, None)
     state.settled.append(key)
 
 
 def _step_cancelled(state: Execution, event: Event) -> None:
     step = state.active.pop(_key(event.facts, "step"), None)
     if step is not None:
+        state.waiting.pop(step.key, None)
         if step.status == "started":
             _end_work(state, event.at)
         step.status = "cancelled"
@@ -340,7 +362,10 @@ def _compensation_started(state: Execution, event: Event) -> None:
     step.undo = "started"
     step.undo_attempt = facts.get("attempt", 1)
     if not state.compensating and not state.rolling:  # steps that waited for another attempt are given up
-        state.active = {key: other for key, other in state.active.items() if other.status != "retry"}
+        for other in list(state.active.values()):
+            if other.status in ("retry", "scheduled"):
+                del state.active[other.key]
+                state.waiting.pop(other.key, None)
         state.compensating = True
         state.status = "compensating"
     if step.key not in state.undoing:
@@ -546,6 +571,7 @@ _HANDLERS: Final[dict[str, Callable[[Execution, Event], None]]] = {
     "execution.failed": _ended("failed"),
     "execution.cancelled": _ended("cancelled"),
     "execution.continued": _continued,
+    "step.scheduled": _step_scheduled,
     "step.started": _step_started,
     "step.completed": _step_completed,
     "step.failed": _step_failed,

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, Protocol
 
 import orjson
 
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.calls import Failure, Heard, Outcome, Past
 from actum.events import Actor, RecordedEvent, to_us
 
@@ -51,7 +52,9 @@ class StepState:
 
     attempt = 0
     failures = 0
-    status: Literal["started", "completed", "failed", "retry", "in_doubt", "skipped", "cancelled"] = "started"
+    status: Literal["scheduled", "started", "completed", "failed", "retry", "in_doubt", "skipped", "cancelled"] = (
+        "started"
+    )
     not_before_us = 0
     payload: bytes | None = None
     """The result once completed; the error once failed."""
@@ -65,6 +68,9 @@ class StepState:
     pivot = False
     settled_at = 0
     """Of a completed step that can be undone: its place among the outcomes."""
+    needs: Needs | None = None
+    """What each attempt must have before it begins."""
+    scheduled_us = 0
     cancelling = False
     """It was under way, or waited, when the execution was asked to end."""
 
@@ -279,8 +285,8 @@ class Execution:
         self.approvals: dict[str, ApprovalState] = {}
         self.timers: dict[str, TimerState] = {}
         self.inputs: dict[str, InputState] = {}
-        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState] = {}
-        """Approvals, timers, waits for signals and requests for input that are still open."""
+        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState | StepState] = {}
+        """Approvals, timers, waits for signals, requests for input and scheduled steps: all that is still open."""
         self.heard: dict[str, Heard] = {}
         """What came without being asked for, by `!` and the version of its event."""
         self.signals: dict[str, list[str]] = {}

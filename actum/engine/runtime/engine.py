@@ -30,6 +30,8 @@ from actum.engine.labels import Options
 from actum.engine.payloads.classes import file_payload
 from actum.engine.payloads.codec import encode
 from actum.engine.publishing import digest_of, kind_of, newest, publish
+from actum.engine.resources.declared import Resources
+from actum.engine.resources.desk import Desk
 from actum.engine.rules.calls import Planner
 from actum.engine.rules.commands import Begin, ParkDiverged, ParkErased
 from actum.engine.rules.decider import decide
@@ -156,6 +158,8 @@ class Engine:
     - `services`: objects that steps ask for by name, such as clients and pools: `@step(services=["db"])` gives the
       step's parameter `db` the service of that name, as does `services: [db]` in a graph, and any step finds all of
       them in `current_step().services`. They are never recorded.
+    - `resources`: pools, rate limits and circuit breakers that steps may need; a step that needs another can never
+      begin. On a store that several processes share, they are of all of them together.
     """
 
     def __init__(
@@ -172,6 +176,7 @@ class Engine:
         blocked_after_s: float | None = 10.0,
         observer: Observer | None = None,
         services: Mapping[str, Any] | None = None,
+        resources: Resources | None = None,
     ) -> None:
         self.store = store
         self.services: Mapping[str, Any] = MappingProxyType(dict(services or {}))
@@ -183,6 +188,7 @@ class Engine:
         self.executors = Executors(executors or {}, max_threads)
         self.owners = owners or owners_of(store)
         self.owners.hold(self.worker)
+        self.desk = Desk(resources or Resources(), store, self.owners, self.world, self.worker, self._told)
         self._code: dict[str, Code] = {}
         self._checked: set[str] = set()
         self._published: set[str] = set()
@@ -287,7 +293,7 @@ class Engine:
             return await self.resume(id_)
         if isinstance(code, Graph):
             check_services(code.plan.specs(), self.services)
-        command, given = self._begin(code, workflow_input, subject, options, trace)
+        command, given = self._begin(code, workflow_input, subject, options, trace, here=True)
         run = Run(self, id_, planner_for(code, id_), code.classes)
         run.plan(given, command.at)  # before anything is written: it may refuse the input
         try:
@@ -431,7 +437,14 @@ class Engine:
         return id_
 
     def _begin(
-        self, code: Code, workflow_input: Any, subject: str | None, options: Options, trace: str | None
+        self,
+        code: Code,
+        workflow_input: Any,
+        subject: str | None,
+        options: Options,
+        trace: str | None,
+        *,
+        here: bool = False,
     ) -> tuple[Begin, Any]:
         """What records the start, and the input as the workflow will see it, now and on every replay."""
         if trace is not None:
@@ -444,6 +457,8 @@ class Engine:
         if definition not in self._checked:
             for spec in steps_of(code):
                 self.executors.check(spec)
+                if here:
+                    self.desk.rules.check(spec.name, spec.needs)
             self._checked.add(definition)
         recorded, given = self._input_of(code, workflow_input)
         now = self.world.now_us()
@@ -546,6 +561,7 @@ class Engine:
         except Exception as exc:  # noqa: BLE001 - it is its waiter's, and the others go on
             log.warning("an execution was let go", extra={"execution": id_, "error": str(exc)})
             self.resting.forget(id_)
+            self.desk.forget(id_)
             if self.when_left is not None:
                 self.when_left(id_, exc)
             awaited = self._awaited.get(id_)
@@ -694,6 +710,7 @@ class Engine:
         once.
         """
         self.draining = True
+        self.desk.stop_asking()
         if self._resting is not None:
             self._resting.stop_waking()
         deadline = self.loop.time() + timeout_s
@@ -724,6 +741,7 @@ class Engine:
             if awaited is not None:
                 awaited.fail(_left(id_))
         self.executors.close()
+        self.desk.close()
         self.owners.release(self.worker)
 
     async def __aenter__(self) -> Engine:
@@ -788,6 +806,15 @@ class Engine:
         except Exception as exc:
             log.exception("an execution was let go", extra={"execution": id_})
             run.drop(exc)
+
+    def _told(self, ask: str) -> None:
+        """What a step needs was granted, or refused."""
+        id_, _, key = ask.partition("/")
+        run = self._runs.get(id_)
+        if run is not None:
+            run.work.answered(key)
+        else:
+            self.resting.wake(id_)
 
     def look_again(self, id_: str) -> None:
         """Somebody has appended to an execution that may be run here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -151,6 +152,8 @@ class Run:
         self._wishes = []
         self._calls = {}
         self._batch = []
+        self.work.unsure = {id_.partition("/")[2] for id_ in self.engine.desk.asked_by(self.id)}
+        self.work.asked = set(self.work.unsure)
         if state.ended or state.version == 0:
             return
         asked: dict[str, Wish] = {}
@@ -334,6 +337,9 @@ class Run:
                 self._calls[wish.key] = wish
                 if wish.spec.executor:
                     self.engine.executors.check(wish.spec)
+                if wish.spec.needs is not None:
+                    needs = self.engine.desk.rules.resolve(wish.spec.needs)
+                    wish = wish._replace(spec=replace(wish.spec, needs=needs))
                 if wish.spec.classes is not None:
                     self._declares[wish.key] = wish.spec.classes
             elif type(wish) is Child and wish.key not in self.state.children:
@@ -485,6 +491,8 @@ class Run:
             return
         if state.cancel_requested:
             self.work.stop_cancelled()
+        if state.waiting or self.work.asked:
+            self.work.ask()
         if state.inputs:
             self.awaited.incomplete.see(state, committing=self._committing)
         if state.paused:
@@ -562,6 +570,8 @@ class Run:
         if self.dropped:
             return
         self._leave_memory()
+        if self.work.asked:
+            self.engine.desk.forget(self.id)
         if self.engine.when_left is not None:
             self.engine.when_left(self.id, error)
         if error is not None:
