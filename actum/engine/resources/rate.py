@@ -23,4 +23,7 @@ def take(limit: RateLimit, arrival: int, now_us: int, amount: int) -> int:
 
 
 def _after(limit: RateLimit, arrival: int, now_us: int, amount: int) -> int:
-    return max(arrival, now_us * limit.count) + amount * limit.per_us
+    now = now_us * limit.count
+    if now - limit.count < arrival < now:  # late by less than the clock can tell: that must not add up
+        now = arrival
+    return max(arrival, now) + amount * limit.per_us

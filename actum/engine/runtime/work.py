@@ -131,7 +131,9 @@ class Work:
         rests = state.paused or state.ended or state.status == "parked" or self._engine.draining
         wanted = {} if rests else {key: step for key, step in state.waiting.items() if isinstance(step, StepState)}
         for key in [key for key in self.asked if key not in wanted]:
-            if (key, False) not in self.tasks and (key.removesuffix("/undo"), True) not in self.tasks:
+            step, undone = state.active.get(key), key.removesuffix("/undo")
+            begins = step is not None and step.status == "started"  # as soon as that is recorded
+            if not begins and (key, False) not in self.tasks and (undone, True) not in self.tasks:
                 self._give_back(key)
         fresh = [key for key in wanted if key not in self.asked or key in self.unsure]
         if not fresh:
