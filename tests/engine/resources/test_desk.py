@@ -9,7 +9,7 @@ import pytest
 
 from actum.engine import Engine, Retry, step, workflow
 from actum.engine.resources import Breaker, Pool, Quota, RateLimit, Resources
-from actum.engine.runtime.engine import Handle
+from actum.engine.runtime.handle import Handle
 from actum.errors import BadInput, ExecutionFailed, StepFailed
 from actum.eventstore import EventStore
 from actum.eventstore.memory import MemoryStore
@@ -71,7 +71,8 @@ def test_a_step_is_scheduled_until_it_has_what_it_needs() -> None:
     assert types(store, "second") == history_of_one()
     events = store.read_stream("execution/second")
     assert events[1].facts["needs"] == {"gpu": 1}
-    assert events[1].value() == {"args": [10]} and events[2].payload is None
+    assert events[1].value() == {"args": [10]}
+    assert events[2].payload is None
 
 
 def history_of_one() -> list[str]:
@@ -153,7 +154,7 @@ def test_what_can_never_be_had_is_refused_at_once(needs: dict[str, int], why: st
     ],
 )
 def test_needs_that_mean_nothing_are_refused_where_they_are_written(wrong: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="needs|breaker"):
+    with pytest.raises(BadInput, match=r"needs|breaker"):
         step(**wrong)(train.fn)
 
 
@@ -327,7 +328,7 @@ def test_by_priority_and_quota() -> None:
 
 
 def test_a_rate_limit_spaces_out_attempts() -> None:
-    """Sixty a minute with a burst of two: the fifth comes three seconds after the first, and nobody looks in between."""
+    """Sixty a minute with a burst of two: the fifth comes three seconds after the first."""
     store = MemoryStore()
 
     @step(needs={"api": 1})
