@@ -17,6 +17,7 @@
     │   ├── IdempotencyConflict an event id seen before, with other content; nothing was written
     │   ├── StoreUnavailable    the answer was lost: written or not, append the same events again to know
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
+    │   ├── NoTemporaryRoom     what does not fit in memory found no room in a temporary file
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
     │   ├── EventsArchived      these events have left the store for the archive; nothing was read
@@ -268,6 +269,19 @@ class StoreRefused(StoreError):
 
     def __str__(self) -> str:
         return f"{self.url}: {self.problem}"
+
+
+@dataclass(eq=False)
+class NoTemporaryRoom(StoreError):
+    """What does not fit in memory could not be kept in a temporary file. No store was touched."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"no temporary file can be used ({self.problem}); nothing was done. Make room there, or let TMPDIR name a "
+            "folder that has some."
+        )
 
 
 @dataclass(eq=False)
