@@ -16,7 +16,7 @@ from actum.engine.rules.views import rebuild
 from actum.errors import StoreRefused, StoreUnavailable
 from actum.events import RecordedEvent
 from actum.eventstore import Appended, Batch
-from actum.eventstore.check.views import read_views
+from actum.eventstore.check.views import by_view, kept_rows
 from actum.eventstore.memory import MemoryStore
 
 STREAM: Final = "execution/one"
@@ -116,7 +116,7 @@ class Storm:
 
     def landed(self, batch: Batch) -> None:
         """The views are what the log gives, and what its owner has in memory is what the log gives."""
-        rebuilt, kept = rebuild(self.calm.read()), read_views(self.calm)
+        rebuilt, kept = by_view(rebuild(self.calm.read())), by_view(kept_rows(self.calm))
         for view, rows in rebuilt.items():
             if rows != kept[view]:
                 self.wrong.append(f"view {view} has {kept[view]}, the log gives {rows}")
