@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["actum.testing.pytest_plugin"]
+
 settings.register_profile("actum", deadline=None, print_blob=True)
 settings.load_profile("actum")
 
