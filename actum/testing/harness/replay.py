@@ -73,9 +73,9 @@ async def _replay(code: Code, past: list[RecordedEvent]) -> None:
         try:
             run.load(begun)
             state = fold(id_, begun)
-            ends = any(isinstance(wish, (Done, Continue, Give)) for wish in run._wishes)
+            ends = any(isinstance(wish, (Done, Continue, Give)) for wish in run._planning.wishes)
             if end in ("execution.completed", "execution.continued") and not ends and not state.cancel_requested:
-                open_ = ", ".join(repr(key) for key in run._calls if key not in state.settled) or "nothing"
+                open_ = ", ".join(repr(key) for key in run._planning.calls if key not in state.settled) or "nothing"
                 raise ReplayDiverged(id_, "the end", open_)
         finally:
             run.drop(ReplayDiverged(id_, "", ""))
