@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given as forall
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.load import load_graph, read_graph
 from actum.engine.graphs.picture import dot, mermaid, text
-from actum.engine.rules.calls import Done, Give, Outcome, Take
+from actum.engine.rules.calls import Approve, Call, Done, Give, Outcome, Take
 from actum.errors import DefinitionError
 from tests.engine.planner_driver import Driven, failed, granted, nothing, rejected
+from tests.engine.random_graphs import Case, cases
 
 HOUR = 3_600 * 1_000_000
 
@@ -249,3 +254,47 @@ def test_only_what_a_step_rests_on_expires(kind: str) -> None:
 
     with pytest.raises(DefinitionError, match=f"has no meaning for a dependency of kind {kind}"):
         read_graph({"name": "g", "steps": steps})
+
+
+# -- whatever happens ----------------------------------------------------------------------------------------------
+
+
+@forall(cases(), st.lists(st.integers(0, 3), min_size=5, max_size=9), st.lists(st.integers(0, 4), min_size=3))
+@settings(max_examples=50, deadline=None)
+def test_no_step_starts_on_what_has_expired(case: Case, limits: list[int], gaps: list[int]) -> None:
+    """Any graph, loops and joins and failures in it, whose results are good for some hours or for ever: it ends, what
+    starts is young enough, and the same outcomes lead to the same wishes."""
+    transitions = tuple(
+        replace(one, expires_s=limits[n % len(limits)] * 3_600 or None)
+        if one.target in case.graph.plan.numbers and one.target != one.source
+        else one
+        for n, one in enumerate(case.graph.transitions)
+    )
+    graph = replace(case.graph, transitions=transitions).build()
+    good: dict[str, list[tuple[str, int]]] = {}
+    for one in transitions:
+        if one.expires_s is not None:
+            good.setdefault(one.target, []).append((one.source, round(one.expires_s * 1_000_000)))
+    run, now = Driven(graph).begin(), 0
+    made: dict[str, int] = {}
+    for count in range(2_000):
+        if run.ended is not None:
+            break
+        keys = list(run.open)
+        key = keys[case.order[count % len(case.order)] % len(keys)]
+        now += gaps[count % len(gaps)] * HOUR
+        outcome = case.outcome(run, key, case.answers[count % len(case.answers)])._replace(at_us=now)
+        id_ = key.partition("#")[0]
+        if outcome.kind != "failed" and outcome.kind != "rejected":
+            made[id_] = now
+        for wish in run.settle(key, outcome):
+            if isinstance(wish, (Call, Approve)):
+                target = wish.key.partition("#")[0]
+                for source, good_us in good.get(target, ()):
+                    if f"{source}" in run.planner._frame.values.outputs:
+                        assert now - made[source] <= good_us, (target, source)
+    assert run.ended is not None
+    again = Driven(graph).begin()
+    for key, outcome in run.record:
+        again.settle(key, outcome)
+    assert again.wishes == run.wishes
