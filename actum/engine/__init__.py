@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actum.engine.foreign import Foreign, TaskError, load_foreign
-    from actum.engine.functions.durable import Context, Service, Step, Won, Workflow, step, workflow
+    from actum.engine.functions.awaited import Won
+    from actum.engine.functions.context import Context
+    from actum.engine.functions.durable import Service, Step, step
+    from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
-    from actum.engine.graphs.kinds import Budget, Catch, Over
+    from actum.engine.graphs.kinds import Budget, Catch, Every, Over
     from actum.engine.graphs.load import load_graph
     from actum.engine.payloads.classes import Business, Personal, Public
     from actum.engine.rules.calls import Approval
     from actum.engine.rules.retry import Retry
-    from actum.engine.runtime.engine import Engine, Handle
+    from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.executors import Executor, Job
+    from actum.engine.runtime.handle import Handle
     from actum.engine.runtime.step_info import StepInfo, current_step
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "Catch",
     "Context",
     "Engine",
+    "Every",
     "Executor",
     "Foreign",
     "Graph",
@@ -54,12 +59,13 @@ _HOME = {
     "Budget": "graphs.kinds",
     "Business": "payloads.classes",
     "Catch": "graphs.kinds",
-    "Context": "functions.durable",
+    "Context": "functions.context",
     "Engine": "runtime.engine",
+    "Every": "graphs.kinds",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",
-    "Handle": "runtime.engine",
+    "Handle": "runtime.handle",
     "Job": "runtime.executors",
     "Over": "graphs.kinds",
     "Personal": "payloads.classes",
@@ -69,13 +75,13 @@ _HOME = {
     "Step": "functions.durable",
     "StepInfo": "runtime.step_info",
     "TaskError": "foreign.tasks",
-    "Won": "functions.durable",
-    "Workflow": "functions.durable",
+    "Won": "functions.awaited",
+    "Workflow": "functions.workflow",
     "current_step": "runtime.step_info",
     "load_foreign": "foreign.load",
     "load_graph": "graphs.load",
     "step": "functions.durable",
-    "workflow": "functions.durable",
+    "workflow": "functions.workflow",
 }
 
 

@@ -228,7 +228,10 @@ _PYTHON_INTRO = """\
 `from actum import …`. These names are public; what lies in the modules behind them may change. Every error raised on
 purpose is an `actum.errors.ActumError`, and says what is true and what to do."""
 
-_FOR_THE_ENGINE = {"Engine": ("loop", "planner_again", "post", "forget"), "Retry": ("allows", "delay_us", "of")}
+_FOR_THE_ENGINE = {
+    "Engine": ("loop", "planner_again", "post", "forget", "has_any"),
+    "Retry": ("allows", "delay_us", "of"),
+}
 """Methods that parts of the engine call on each other."""
 _MADE_BY_THE_ENGINE = ("Context", "EventStore", "Handle", "StepInfo")
 """Classes of which users get objects and make none."""
@@ -262,7 +265,8 @@ def _of_class(name: str, value: Any) -> list[str]:
     if fields := getattr(value, "_fields", ()):
         kinds = [(f"`{field}`", f"`{_hint(value.__annotations__[field])}`") for field in fields]
         blocks.append(_table(("field", "type"), kinds))
-    for member, found in vars(value).items():
+    bases = [base for base in value.__mro__ if base.__module__.startswith("actum.")]
+    for member, found in {name: found for base in reversed(bases) for name, found in vars(base).items()}.items():
         if member.startswith("_") or member in _FOR_THE_ENGINE.get(name, ()) or not inspect.getdoc(found):
             continue
         if isinstance(found, property):

@@ -23,10 +23,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from actum.engine.graphs.frame import Frame, Open, Stop
+from actum.engine.graphs.frame import Frame
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.inputs import prepare_input
 from actum.engine.graphs.marking import Visit
+from actum.engine.graphs.under_way import Open, Stop
 from actum.engine.rules.calls import (
     Approve,
     Call,
@@ -178,7 +179,7 @@ class GraphPlanner:
                 self._ended(opened, Outcome("received", value))
             while self._visits:
                 frame, visit = self._visits.popleft()
-                if visit.left_behind or frame.stopped:
+                if visit.left_behind or not visit.wanted or frame.stopped:
                     continue
                 try:
                     frame.visit(visit)

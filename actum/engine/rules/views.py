@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from actum.engine.rules.folding import evolve
-from actum.engine.rules.state import ApprovalState, Execution, InputState, TimerState, WaitState
+from actum.engine.rules.state import ApprovalState, Execution, InputState, StepState, TimerState, WaitState
 from actum.events import RecordedEvent, to_text
 from actum.eventstore import ViewRow
 from actum.eventstore.spilled import Spilled
@@ -49,7 +49,7 @@ def execution_row(state: Execution) -> dict[str, Any]:
         wake_us = min(dues, default=None)
         if status == "running" and state.waiting and state.busy == 0:
             status = "waiting"
-            waiting_for = next(iter(state.waiting))
+            waiting_for = _what(*next(iter(state.waiting.items())))
     return {
         "workflow": state.workflow,
         "definition": state.definition,
@@ -66,7 +66,18 @@ def execution_row(state: Execution) -> dict[str, Any]:
     }
 
 
-def _due_us(open_: ApprovalState | TimerState | WaitState | InputState) -> int | None:
+def _what(key: str, open_: object) -> str:
+    """What is waited for: a key, or what a scheduled step needs, as in `pool gpu`."""
+    if not isinstance(open_, StepState) or open_.needs is None:
+        return key
+    needs = open_.needs
+    named = [f"{'limit' if name in needs.limits else 'pool'} {name}" for name in needs.units]
+    if needs.breaker:
+        named.append(f"breaker {needs.breaker}")
+    return ", ".join(named)[:256]
+
+
+def _due_us(open_: ApprovalState | TimerState | WaitState | InputState | StepState) -> int | None:
     if isinstance(open_, TimerState):
         return open_.due_us
     return open_.deadline_us if isinstance(open_, ApprovalState) else None
@@ -105,12 +116,13 @@ def rebuild(events: Iterable[RecordedEvent], room: int = 4_096) -> Iterator[View
     Memory is flat: of the executions that may still change their rows, at most `room` are in memory.
     """
     open_ = Spilled[Execution](room)
+    near = open_.recent
     for event in events:
         stream = event.stream
         if not stream.startswith("execution/"):
             continue
         id_ = stream.removeprefix("execution/")
-        state = open_.get(id_)
+        state = near.get(id_) or open_.get(id_)
         if state is None:
             if event.version:
                 continue  # ended before: what comes after an end changes no row

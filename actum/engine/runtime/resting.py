@@ -18,6 +18,7 @@ from actum.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actum.engine.rules.state import Execution
     from actum.engine.runtime.run import Run
 
 __all__ = ["Awaited", "Resting"]
@@ -41,6 +42,22 @@ class Awaited:
         """Set while nothing but the answer of a person can move the execution on."""
         self.incomplete = Wanting()
         """Set while nothing but more input can."""
+
+    def see(self, state: Execution, *, committing: bool) -> None:
+        """The execution has come to this; while something of it is being recorded, it waits for nobody yet."""
+        if state.inputs:
+            self.incomplete.see(state, committing=committing)
+        idle = not state.active and not state.undoing and not committing
+        if state.paused:
+            self._set_asking(idle)
+        elif state.approvals or self.asking.is_set():
+            self._set_asking(idle and bool(state.waiting) and state.waiting.keys() <= state.approvals.keys())
+
+    def _set_asking(self, asks: bool) -> None:
+        if asks:
+            self.asking.set()
+        else:
+            self.asking.clear()
 
     def fail(self, error: BaseException) -> None:
         if not self.ended.done():

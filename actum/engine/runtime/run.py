@@ -14,39 +14,14 @@ import orjson
 
 from actum.engine.payloads.classes import file_payload
 from actum.engine.payloads.erased import check_not_erased
-from actum.engine.rules.calls import (
-    Approve,
-    Call,
-    Child,
-    Continue,
-    Done,
-    Give,
-    Mark,
-    Past,
-    Planner,
-    Raced,
-    Receive,
-    Skip,
-    Sleep,
-    Spawn,
-    Take,
-    Undo,
-    Wait,
-    Wish,
-    call_key,
-)
-from actum.engine.rules.commands import (
-    Claim,
-    Command,
-    Proceed,
-    Tick,
-    UpgradeCode,
-)
+from actum.engine.rules.calls import Call, Past, Planner
+from actum.engine.rules.commands import Claim, Command, Proceed, Tick, UpgradeCode
 from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
 from actum.engine.rules.state import Execution
 from actum.engine.rules.views import execution_row, rows_after
-from actum.engine.runtime.kin import Kin
+from actum.engine.runtime.handle import why_parked
+from actum.engine.runtime.planning import Planning, input_of
 from actum.engine.runtime.work import Work
 from actum.errors import (
     ActumError,
@@ -54,7 +29,6 @@ from actum.errors import (
     ExecutionParked,
     Fenced,
     IdempotencyConflict,
-    ReplayDiverged,
     StoreError,
     StoreRefused,
     StoreUnavailable,
@@ -63,7 +37,7 @@ from actum.errors import (
 from actum.eventstore import Append, Appended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from actum.engine.payloads.classes import Classes
     from actum.engine.rules.state import Event
@@ -91,13 +65,9 @@ class Run:
         self.resting_since = 0.0
         self.inbox: list[Command] = []
         self.dropped = False
-        self._planner = planner
+        self._planning = Planning(engine, self, planner, classes)
         self._limit_bytes = engine.store.payload_limit_bytes
-        self._wishes: list[Wish] = []
-        self._calls: dict[str, Call] = {}
-        self._kin = Kin(engine, self)
-        self._declares = {} if classes is None else {"": classes}
-        self._told = 0
+        self._kin = self._planning.kin
         self._deciding: list[Command] = []
         self._batch: list[NewEvent] = []
         self._append_this: list[Append] = []
@@ -114,25 +84,15 @@ class Run:
 
     def plan(self, workflow_input: Any, at_us: int) -> None:
         """See what a new execution of this input wants first. Raises `BadInput` when the input does not fit."""
-        self._recall(Past(at_us))
-        self._ask(self._planner.begin(workflow_input))
+        self._planning.begin(Past(at_us), workflow_input)
 
     def take_up(self, events: Iterable[Event]) -> None:
         """Run an execution that was started in the append of another one that this worker owns."""
         for event in events:
             evolve(self.state, event)
         self._row = execution_row(self.state)
-        self._recall(self.state.past)
-        self._ask(self._planner.begin(self._given()))
+        self._planning.begin(self.state.past, input_of(self.state))
         self.turn()
-
-    def _given(self) -> Any:
-        return None if self.state.input is None else orjson.loads(self.state.input).get("input")
-
-    def _recall(self, past: Past) -> None:
-        recall = getattr(self._planner, "recall", None)
-        if recall is not None:
-            recall(past)
 
     def load(self, past: list[RecordedEvent] | None = None) -> None:
         """Fold the record and bring the planner to the same place; nothing runs and nothing is written.
@@ -147,96 +107,10 @@ class Run:
             self.engine.observer.loaded(self.id, past)
         self.state = state = fold(self.id, past)
         self._row = execution_row(state) if state.version else None
-        self._told = 0
-        self._wishes = []
-        self._calls = {}
         self._batch = []
-        if state.ended or state.version == 0:
-            return
-        asked: dict[str, Wish] = {}
-        self._recall(state.past)
-        self._note(asked, self._planner.begin(self._given()))
-        for told, key in enumerate(state.settled):
-            if key in state.heard:
-                self._hear(asked, key)
-                continue
-            if type(asked.get(key)) not in self._recorded_as(key):
-                raise self._diverged(key, asked, told)
-            self._note(asked, self._planner.settle(key, state.outcome(key)))
-        for key in self._asked_for():
-            if type(asked.get(key)) not in self._recorded_as(key):
-                raise self._diverged(key, asked, len(state.settled))
-        for key, winner in state.races.items():
-            race = asked.get(key)
-            if not isinstance(race, Raced) or race.winner != winner:
-                now = f"{race.winner!r} in it" if isinstance(race, Raced) else "no race that is decided there"
-                raise ReplayDiverged(self.id, f"{winner!r} as the winner of race {key.replace('##', '#')!r}", now)
-        self._told = len(state.settled)
-
-    def _recorded_as(self, key: str) -> tuple[type, ...]:
-        if key in self.state.steps:
-            return (Call, Skip)
-        for recorded, wish in (
-            (self.state.approvals, Approve),
-            (self.state.awaited, Wait),
-            (self.state.children, Child),
-            (self.state.inputs, Receive),
-            (self.state.rollbacks, Undo),
-        ):
-            if key in recorded:
-                return (wish,)
-        return (Sleep,)
-
-    def _asked_for(self) -> Iterator[str]:
-        """The keys of all that the record says was asked for."""
-        state = self.state
-        for recorded in (
-            state.steps,
-            state.approvals,
-            state.timers,
-            state.awaited,
-            state.children,
-            state.inputs,
-            state.rollbacks,
-        ):
-            yield from recorded
-
-    def _note(self, asked: dict[str, Wish], wishes: Iterable[Wish]) -> None:
-        for wish in wishes:
-            if not isinstance(wish, (Take, Mark, Spawn, Done, Continue, Give)):
-                asked[wish.key] = wish
-            self._ask([wish])
-
-    def _hear(self, asked: dict[str, Wish] | None, key: str) -> None:
-        """Tell the planner what came unasked. After a cancel, what was asked for and has not begun does not begin."""
-        heard = self.state.heard[key]
-        if heard.kind == "cancel":
-            self._wishes = [wish for wish in self._wishes if isinstance(wish, (Done, Continue, Give))]
-        wishes = self._planner.hear(heard)
-        if asked is None:
-            self._ask(wishes)
-        else:
-            self._note(asked, wishes)
-
-    def _diverged(self, key: str, asked: dict[str, Wish], told: int) -> ReplayDiverged:
-        """The code does not ask for `key`, or for something else under that name, after so many answers."""
-        state = self.state
-        if key in asked:
-            other = f"a {type(asked[key]).__name__.lower()} of that name"
-            return ReplayDiverged(self.id, repr(key), other, self._where(key))
-        over = set(state.settled[:told])
-        known = {*self._asked_for(), *state.races}
-        open_ = [other for other in asked if other not in over]
-        now = [other for other in open_ if other not in known] or open_
-        if now:
-            return ReplayDiverged(self.id, repr(key), repr(", ".join(now)), self._where(now[0]))
-        end = any(isinstance(wish, (Done, Continue, Give)) for wish in self._wishes)
-        return ReplayDiverged(self.id, repr(key), "the end" if end else "nothing")
-
-    def _where(self, key: str) -> str:
-        """The line of the code that asks for this, where the planner knows."""
-        where = getattr(self._planner, "where", None)
-        return "" if where is None else where(key)
+        self.work.unsure = {id_.partition("/")[2] for id_ in self.engine.desk.asked_by(self.id)}
+        self.work.asked = set(self.work.unsure)
+        self._planning.load(state)
 
     def claim(self, definition: str | None) -> None:
         """Take the execution over, as this worker."""
@@ -260,7 +134,7 @@ class Run:
 
     def call(self, key: str) -> Call:
         """What the workflow asked for under this key."""
-        return self._calls[key]
+        return self._planning.calls[key]
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
@@ -291,63 +165,28 @@ class Run:
                 events.append(event)
         now = commands[-1].at if commands else self.engine.world.now_us()
         while not self.engine.draining:  # then the next owner asks the workflow what it wants
-            self._tell()
-            if not self._wishes and not state.rolling:
+            self._planning.tell()
+            if not self._planning.wishes and not state.rolling:
                 break
-            follow = decide(state, Proceed(now, self._wishes, self._limit_bytes), actor)
+            follow = decide(state, Proceed(now, self._planning.wishes, self._limit_bytes), actor)
             if not follow:
                 break
             for event in follow:
                 evolve(state, event)
             events += follow
-            self._wishes = [wish for wish in self._wishes if isinstance(wish, (Done, Continue, Give))]
+            self._planning.keep_ends()
         if not events:
             return
         for event, id_ in zip(events, self.engine.world.new_ids(len(events)), strict=True):
             event.id = id_
-        if self._declares or state.key is not None:
+        if self._planning.declares or state.key is not None:
             for event in events:
-                file_payload(event, state.key, self._classes_of(event))
+                file_payload(event, state.key, self._planning.classes_of(event))
         self._deciding = commands
         self._batch = events
         self._tries = 0
         self._prepare()
         self._append()
-
-    def _tell(self) -> None:
-        """Tell the planner, in the order of the log, what has ended since it last heard."""
-        state = self.state
-        while self._told < len(state.settled):
-            key = state.settled[self._told]
-            self._told += 1
-            if state.heard and key in state.heard:
-                self._hear(None, key)
-                continue
-            call = self._calls.get(key)
-            if call is not None and call.spec.compensate is None:
-                del self._calls[key]
-            self._ask(self._planner.settle(key, state.outcome(key)))
-
-    def _ask(self, wishes: list[Wish]) -> None:
-        for wish in wishes:
-            if type(wish) is Call:
-                self._calls[wish.key] = wish
-                if wish.spec.executor:
-                    self.engine.executors.check(wish.spec)
-                if wish.spec.classes is not None:
-                    self._declares[wish.key] = wish.spec.classes
-            elif type(wish) is Child and wish.key not in self.state.children:
-                wish = self._kin.prepare(wish)
-            elif type(wish) is Continue:
-                self._kin.next_input = wish.input
-            self._wishes.append(wish)
-
-    def _classes_of(self, event: NewEvent) -> Classes | None:
-        """What is declared of an event's payload: by its step, or by the workflow for its own start and end."""
-        facts = event.facts
-        if event.type.startswith("execution."):
-            return self._declares.get("")
-        return self._declares.get(call_key(facts.get("scope", ""), facts.get("step", ""), facts.get("occurrence", 0)))
 
     # -- appending ---------------------------------------------------------------------------------------------------
 
@@ -434,9 +273,9 @@ class Run:
         claimed = any(isinstance(c, Claim) for c in self._deciding)
         self.inbox = [c for c in self._deciding if not isinstance(c, (Tick, Claim))] + self.inbox
         self._deciding = []
-        self._close_planner()
+        self._planning.close()
         try:
-            self._planner = self.engine.planner_again(self.id)
+            self._planning.planner = self.engine.planner_again(self.id)
             self.load()
         except ActumError as exc:
             self.drop(exc)
@@ -481,17 +320,13 @@ class Run:
             self._finish()
             return
         if state.status == "parked":
-            self.drop(ExecutionParked(self.id, _why_parked(state)))
+            self.drop(ExecutionParked(self.id, why_parked(state)))
             return
         if state.cancel_requested:
             self.work.stop_cancelled()
-        if state.inputs:
-            self.awaited.incomplete.see(state, committing=self._committing)
-        if state.paused:
-            self._set_asking(not state.active and not state.undoing and not self._committing)
-        elif state.approvals or self.awaited.asking.is_set():
-            only_people = state.waiting.keys() <= state.approvals.keys() and not state.active and not state.undoing
-            self._set_asking(bool(state.waiting) and only_people and not self._committing)
+        if state.waiting or self.work.asked:
+            self.work.ask()
+        self.awaited.see(state, committing=self._committing)
         wake_us = self.wake_us
         if wake_us != self._wake_us:
             if self._wake is not None:
@@ -513,12 +348,6 @@ class Run:
     def at_rest(self) -> bool:
         """Whether nothing of it is under way: it waits for a time, for people, for others."""
         return not (self._committing or self.work.tasks or self.inbox or self.dropped)
-
-    def _set_asking(self, asks: bool) -> None:
-        if asks:
-            self.awaited.asking.set()
-        else:
-            self.awaited.asking.clear()
 
     def _tick(self) -> None:
         self._wake = None
@@ -554,14 +383,12 @@ class Run:
         """Leave memory, at rest: whoever waits for its end goes on waiting, and it is brought back for what comes."""
         self._leave_memory()
 
-    def drop_result(self, error: BaseException) -> None:
-        """Tell whoever still waits for the result that there will be none here."""
-        self.awaited.fail(error)
-
     def _leave(self, value: Any, error: BaseException | None) -> None:
         if self.dropped:
             return
         self._leave_memory()
+        if self.work.asked:
+            self.engine.desk.forget(self.id)
         if self.engine.when_left is not None:
             self.engine.when_left(self.id, error)
         if error is not None:
@@ -577,21 +404,5 @@ class Run:
         if self._wake is not None:
             self._wake.cancel()
         self.work.stop()
-        self._close_planner()
+        self._planning.close()
         self.engine.forget(self)
-
-    def _close_planner(self) -> None:
-        close = getattr(self._planner, "close", None)
-        if close is not None:
-            close()
-
-
-def _why_parked(state: Execution) -> str:
-    match state.parked:
-        case "poison":
-            step = f"step {state.parked_step!r}" if state.parked_step else "the workflow's own code"
-            return f"{step} took down every worker that ran it"
-        case "in_doubt":
-            return f"step {state.parked_step!r} is in doubt: its effect may have happened"
-        case reason:
-            return reason

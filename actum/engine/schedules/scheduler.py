@@ -39,7 +39,8 @@ from actum.events import NewEvent, RecordedEvent, to_text, to_us
 from actum.eventstore import Append
 
 if TYPE_CHECKING:
-    from actum.engine.runtime.engine import Engine, Handle
+    from actum.engine.runtime.engine import Engine
+    from actum.engine.runtime.handle import Handle
 
 __all__ = ["Scheduler"]
 
