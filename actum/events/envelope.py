@@ -136,21 +136,13 @@ class RecordedEvent:
 
     __slots__ = ("_head", "facts", "header", "payload", "position", "salt", "type")
 
-    def __init__(
-        self,
-        position: int,
-        header: bytes,
-        payload: bytes | None = None,
-        salt: bytes | None = None,
-        head: dict[str, Any] | None = None,
-    ) -> None:
-        """`head`: what `header` says, for who has read it before."""
+    def __init__(self, position: int, header: bytes, payload: bytes | None = None, salt: bytes | None = None) -> None:
         self.position = position
         self.header = header
         self.payload = payload
         self.salt = salt
         try:
-            head = orjson.loads(header) if head is None else head
+            head = orjson.loads(header)
             envelope = head["v"]
             schema = head["schema"]
             self.type: str = head["type"]
@@ -167,7 +159,7 @@ class RecordedEvent:
     @property
     def head(self) -> dict[str, Any]:
         """The whole header, parsed; facts in the shape in which they were written."""
-        return self._head
+        return self._head  # type: ignore[no-any-return]
 
     @property
     def id(self) -> str:
@@ -200,7 +192,7 @@ class RecordedEvent:
     @property
     def prev(self) -> str | None:
         """The leaf hash (hex) of the stream's previous event; None for the first."""
-        return self._head.get("prev")
+        return self._head.get("prev")  # type: ignore[no-any-return]
 
     @property
     def missing(self) -> str | None:

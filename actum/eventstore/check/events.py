@@ -88,11 +88,8 @@ class EventScan:
         """Every stream so far, by name: how many events it has, and the leaf of the last one in hex."""
         return ((stream, last[0], last[1]) for stream, last in self._lasts.items())
 
-    def take(self, rows: Sequence[RawEvent], heads: list[dict[str, Any] | None] | None = None) -> list[bytes]:
-        """Check events; returns their leaf hashes, and puts their headers in `heads`, those that are in good order.
-
-        All that is usual is settled here, the rest in `_look_closely`.
-        """
+    def take(self, rows: Sequence[RawEvent]) -> list[bytes]:
+        """Check events; returns their leaf hashes. All that is usual is settled here, the rest in `_look_closely`."""
         leaves: list[bytes] = []
         lasts, tenant, loads, dumps, form = self._lasts.recent, self._tenant, orjson.loads, orjson.dumps, _SORTED
         last_of, enter, gone = lasts.get, self._enter, self.payloads.gone
@@ -139,9 +136,7 @@ class EventScan:
                     payloads += 1
             else:
                 self.at = at
-                leaf, head = self._look_closely(row), None
-            if heads is not None:
-                heads.append(head)
+                leaf = self._look_closely(row)
             at = position + 1
             leaves.append(leaf)
         self.at, self._recorded_at = at, recorded_at

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from actum.errors import ArchiveDamaged, NoTemporaryRoom, StoreDamaged, StoreError
 from actum.events import RecordedEvent
@@ -241,8 +241,6 @@ class _Pass:
         """Streams that grew while their heads were read, with the lowest count they had."""
         self.stopped_by: Exception | None = None
         """What kept the pass itself from going on, so that it is not taken for an error of who pulls the events."""
-        self._heads: list[dict[str, Any] | None] = []
-        """What the headers of the last page say."""
         self._recorded = self._walk()
 
     def events(self) -> Iterator[RecordedEvent]:
@@ -259,8 +257,8 @@ class _Pass:
         if self._stretches is not None:
             yield from self._while_others_check(self._scan.at, self._stretches.end)
         while rows := self._page_of_ours():
-            for row, head in zip(rows, self._heads, strict=True):
-                yield RecordedEvent(row.position, row.header, head=head)
+            for row in rows:
+                yield RecordedEvent(row.position, row.header)
 
     def _while_others_check(self, first: int, end: int) -> Iterator[RecordedEvent]:
         try:
@@ -320,15 +318,14 @@ class _Pass:
 
     def _take(self, rows: list[RawEvent]) -> None:
         """Check events; where the log says what its streams were, stop and look."""
-        self._heads.clear()
         self._seals.take(rows)
         while rows and self._stops and self._stops[0] <= rows[-1].position + 1:
             stop = self._stops.pop(0)
             until = bisect_left(rows, stop, key=_position)
-            self._roots.extend(self._scan.take(rows[:until], self._heads))
+            self._roots.extend(self._scan.take(rows[:until]))
             self._seals.streams_were(stop, self._scan.ends())
             rows = rows[until:]
-        self._roots.extend(self._scan.take(rows, self._heads))
+        self._roots.extend(self._scan.take(rows))
 
     def _up_to_the_end(self, rows: list[RawEvent]) -> list[RawEvent]:
         """Without what was appended since the tree was read. What the tree never knew stays in, and is found."""
