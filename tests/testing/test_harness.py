@@ -141,6 +141,7 @@ def test_a_difference_is_shown_line_by_line() -> None:
 
 def test_a_harness_is_for_plain_tests() -> None:
     """In a running event loop it says so, and starts nothing."""
+
     async def inside() -> None:
         with pytest.raises(BadInput, match="use it in a plain test"):
             Harness()

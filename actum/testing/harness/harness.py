@@ -90,6 +90,7 @@ class Harness:
         """Kill the worker where it stands, and let another one take over what it has left."""
 
         async def killed() -> None:
+            self._codes |= self.engine._code  # what it knows of children, as if it were in a module
             await self.engine.close()
             self._engine = None
             _, refused = await self.engine.recover()

@@ -11,6 +11,7 @@ import pytest
 
 from actum.engine import Approval, step, workflow
 from actum.events import RecordedEvent
+from actum.testing.harness.history import brief, key_of
 from actum.testing.simulation.promises import PROMISES, Guard, PromiseBroken, Record, check_promises
 from actum.testing.simulation.simulation import Simulation
 from actum.testing.simulation.weather import Life, Weather
@@ -52,13 +53,8 @@ def changed(event: RecordedEvent, **head: Any) -> RecordedEvent:
 
 
 def place(log: list[RecordedEvent], words: str) -> int:
-    """Where the first event of this type is; `#n` behind it: the one with this occurrence."""
-    type_, _, occurrence = words.partition("#")
-    return next(
-        n
-        for n, event in enumerate(log)
-        if event.type == type_ and (not occurrence or event.facts["occurrence"] == int(occurrence))
-    )
+    """Where the first event of this type, or in these words, is."""
+    return next(n for n, event in enumerate(log) if words in (event.type, brief(event)))
 
 
 def without(words: str) -> Callable[[Record], Record]:
@@ -85,6 +81,13 @@ def with_log(record: Record, change: Callable[[list[RecordedEvent]], Any]) -> Re
     log = list(record.log)
     change(log)
     return replace(record, log=log)
+
+
+def not_undone(record: Record) -> Record:
+    def change(log: list[RecordedEvent]) -> None:
+        log[:] = [event for event in log if not (event.type.startswith("compensation.") and key_of(event) == "take#0")]
+
+    return with_log(record, change)
 
 
 def again(record: Record) -> Record:
@@ -134,10 +137,14 @@ BROKEN: dict[str, tuple[str, Callable[[Record], Record], str]] = {
     "a start that is not in doubt": ("P5", without("step.in_doubt"), "neither ended nor is it in doubt"),
     "an event of a stranger": ("P6", by("w-9", "step.completed"), "w-9 wrote it"),
     "an event of who had lost it": ("P6", by("w-1", "execution.failed"), "w-1 wrote it, and w-2 owned it"),
-    "undone in the order of doing": ("P7", swapped("compensation.started#1", "compensation.started#0"), "undone first"),
-    "not undone": ("P7", without("compensation.started#0"), "left"),
+    "undone in the order of doing": (
+        "P7",
+        swapped("compensation.started take#1", "compensation.started take#0"),
+        "undone first",
+    ),
+    "not undone": ("P7", not_undone, "left"),
     "no decision": ("P8", without("approval.granted"), "nobody had granted 'ok'"),
-    "a decision too late": ("P8", swapped("approval.granted", "step.started#0"), "nobody had granted"),
+    "a decision too late": ("P8", swapped("approval.granted", "step.started ship#0"), "nobody had granted"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Simulating a user's workflow: what it goes through, that a seed is the same everywhere, and what a mistake looks like."""
+"""Simulating a workflow: what it goes through, that a seed is the same everywhere, and what a mistake looks like."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from actum.testing.simulation.loop import Stuck
 from actum.testing.simulation.simulation import Simulation
 from actum.testing.simulation.weather import CALM, Weather
 
-SHOP = '''
+SHOP = """
 from actum import Approval, step, workflow
 
 @step(retries=2)
@@ -39,7 +39,7 @@ async def checkout(ctx, amount: int) -> int:
     return paid
 
 words = {"guards": {"ship": "ok"}, "failures": False}
-'''
+"""
 TEST = """
 from shop import checkout
 
@@ -117,7 +117,9 @@ def test_a_failing_check_is_a_failing_seed() -> None:
     def check(ended: Ended) -> None:
         raise AssertionError("not what I meant")
 
-    with pytest.raises(SimulationFailed, match=r"seed 7: AssertionError: not what I meant[\s\S]*step.completed") as failed:
+    with pytest.raises(
+        SimulationFailed, match=r"seed 7: AssertionError: not what I meant[\s\S]*step.completed"
+    ) as failed:
         simulate(lease, 1, seeds=[7], signals={"paid": 1}, inputs={"input": 1}, approvals={"ok": True}, check=check)
 
     assert failed.value.seed == 7
@@ -142,12 +144,12 @@ def test_services_can_begin_anew_with_every_seed() -> None:
     assert len(made) == 3
 
 
-# -- a seed is the same everywhere ---------------------------------------------------------------------------------------
+# -- a seed is the same everywhere -------------------------------------------------------------------------------------
 
 
 def test_a_seed_is_the_same_in_every_process(tmp_path: Path) -> None:
     """Every event, its time and its writer; however Python hashes strings there."""
-    script = tmp_path / "twice.py"
+    script = tmp_path / "told.py"
     script.write_text(
         SHOP
         + """
@@ -235,7 +237,9 @@ def test_options_choose_the_seeds() -> None:
 @pytest.mark.parametrize("module", ["actum.testing", "actum.testing.pytest_plugin"])
 def test_importing_it_is_light(module: str) -> None:
     """Who has actum installed and does not use this pays for no engine and no store."""
-    code = f"import sys, {module}; print([m for m in sys.modules if m.startswith(('actum.e', 'sqlalchemy', 'pydantic'))])"
+    code = (
+        f"import sys, {module}; print([m for m in sys.modules if m.startswith(('actum.e', 'sqlalchemy', 'pydantic'))])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "[]"
