@@ -13,6 +13,7 @@ from actum.engine.durations import seconds
 from actum.engine.functions.awaited import driving
 from actum.engine.payloads.classes import PayloadClass, classes_of_function, payload_class_of
 from actum.engine.payloads.codec import decoder_for
+from actum.engine.resources.needs import needs_of
 from actum.engine.rules.calls import StepSpec
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput, near_miss
@@ -133,6 +134,8 @@ def step(
     payload_class: PayloadClass | None = None,
     executor: str = "",
     services: Sequence[str] | Mapping[str, str] = (),
+    needs: Mapping[str, int] | None = None,
+    breaker: str | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     fn: Any = None,
@@ -150,6 +153,8 @@ def step(
     payload_class: PayloadClass | None = None,
     executor: str = "",
     services: Sequence[str] | Mapping[str, str] = (),
+    needs: Mapping[str, int] | None = None,
+    breaker: str | None = None,
 ) -> Any:
     """Make a function a step: inside a workflow its calls are recorded before and after, retried and undone.
 
@@ -176,9 +181,13 @@ def step(
       thread. An engine that has none of that name refuses the workflow before anything is written.
     - `services`: parameters that are given the engine's service of that name, or parameter → service; `db:
       Annotated[Pool, Service("pool")]` on a parameter says the same. A call leaves them out.
+    - `needs`: what of the engine's pools and rate limits an attempt must have before it begins, by name: `{"gpu": 1}`.
+      Until then the step is scheduled. `breaker`: the circuit breaker that stands before it.
 
-    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry or a class that is none.
+    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry, a class or an amount that is none.
     """
+
+    required = needs_of(needs, breaker)
 
     def wrap(function: Callable[P, R]) -> Step[P, R]:
         spec = spec_of(
@@ -186,6 +195,7 @@ def step(
         )
         asked = services_of(function, services)
         spec = replace(spec, services=asked) if asked else spec
+        spec = spec if required is None else replace(spec, needs=required)
         return Step(function, spec, payload_class_of(payload_class, f"step {spec.name!r}"))
 
     return wrap if fn is None else wrap(fn)

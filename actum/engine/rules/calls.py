@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from actum.engine.payloads.classes import Classes
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.retry import ONCE, Retry
 
 __all__ = [
@@ -79,6 +80,8 @@ class StepSpec:
     """Once it has completed, what completed before it is not undone any more."""
     services: Mapping[str, str] = field(default_factory=dict)
     """Parameter → the engine's service that it is given."""
+    needs: Needs | None = None
+    """What of the engine's resources an attempt must have before it begins."""
 
 
 @dataclass(frozen=True, slots=True)

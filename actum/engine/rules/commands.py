@@ -17,6 +17,7 @@ __all__ = [
     "Command",
     "DecideApproval",
     "GiveInput",
+    "Grant",
     "Park",
     "ParkDiverged",
     "ParkErased",
@@ -27,6 +28,7 @@ __all__ = [
     "RecordSuccess",
     "RecordUndo",
     "RecordUndoFailure",
+    "Refuse",
     "RetryByHand",
     "RunAgain",
     "SendSignal",
@@ -111,6 +113,24 @@ class RecordFailure:
     retry: Retry
     chance: float
     timeout_us: int | None = None
+
+
+class Grant(NamedTuple):
+    """A step that was scheduled has been given all that it needs."""
+
+    at: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A step that was scheduled is not given what it needs: a failure of the attempt that did not begin."""
+
+    at: int
+    key: str
+    failure: Failure
+    retry: Retry
+    chance: float
 
 
 class RecordCancelled(NamedTuple):
@@ -288,4 +308,6 @@ Command = (
     | RetryByHand
     | SkipByHand
     | GiveInput
+    | Grant
+    | Refuse
 )

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import orjson
 
 from actum.engine.payloads.codec import encode, encode_arguments, encode_question
-from actum.engine.rules.attempts import said, words
+from actum.engine.rules.attempts import said, with_needs, words
 from actum.engine.rules.calls import (
     Approve,
     Call,
@@ -60,7 +60,7 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
         events = roll_back(state, at, actor)
     if end is None or events or state.rolling:
         return events
-    if any(step.status != "retry" for step in state.active.values()):
+    if any(step.status not in ("retry", "scheduled") for step in state.active.values()):
         return events  # nothing ends while an attempt runs: its effect may need undoing
     return _end(state, end, command, at, actor)
 
@@ -75,6 +75,7 @@ def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int)
     if spec.tool is not None:
         facts["tool"] = spec.tool
     started = dict(facts)
+    needs = spec.needs
     if spec.compensate is not None:
         started["compensation"] = spec.compensate.name
         if spec.undo_group is not None:
@@ -84,13 +85,19 @@ def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int)
     try:
         payload = encode_arguments(call.args, call.kwargs, limit_bytes)
     except BadInput as exc:  # recorded as the step's failure: the workflow can see it, and so can the reader
-        spoken = said(Failure("UnrecordableInput", str(exc)))
-        failed = {**facts, "outcome": "failure", "error_type": "UnrecordableInput", "final": True, "duration_us": 0}
-        return [
-            NewEvent("step.started", started, at, actor),
-            NewEvent("step.failed", failed, at, actor, payload=spoken),
-        ]
+        return _never(Failure("UnrecordableInput", str(exc)), facts, NewEvent("step.started", started, at, actor))
+    if needs is not None:
+        if not needs.refused:
+            return [NewEvent("step.scheduled", with_needs(started, needs), at, actor, payload=payload)]
+        failure = Failure("NeverGranted", f"step {spec.name!r} can never begin: {needs.refused}")
+        return _never(failure, facts, NewEvent("step.started", started, at, actor, payload=payload))
     return [NewEvent("step.started", started, at, actor, payload=payload)]
+
+
+def _never(failure: Failure, facts: dict[str, Any], started: NewEvent) -> list[NewEvent]:
+    """A step that fails before its function is called, and is not tried again."""
+    failed = {**facts, "outcome": "failure", "error_type": failure.error_type, "final": True, "duration_us": 0}
+    return [started, NewEvent("step.failed", failed, started.at, started.actor, payload=said(failure))]
 
 
 def _other_wish(state: Execution, wish: Wish, command: Proceed, at: str, actor: Actor) -> list[NewEvent]:

@@ -110,6 +110,8 @@ class Run:
         self.state = state = fold(self.id, past)
         self._row = execution_row(state) if state.version else None
         self._batch = []
+        self.work.unsure = {id_.partition("/")[2] for id_ in self.engine.desk.asked_by(self.id)}
+        self.work.asked = set(self.work.unsure)
         self._planning.load(state)
 
     def claim(self, definition: str | None) -> None:
@@ -324,6 +326,8 @@ class Run:
             return
         if state.cancel_requested:
             self.work.stop_cancelled()
+        if state.waiting or self.work.asked:
+            self.work.ask()
         self.awaited.see(state, committing=self._committing)
         wake_us = self.wake_us
         if wake_us != self._wake_us:
@@ -391,6 +395,8 @@ class Run:
         if self.dropped:
             return
         self._leave_memory()
+        if self.work.asked:
+            self.engine.desk.forget(self.id)
         if self.engine.when_left is not None:
             self.engine.when_left(self.id, error)
         if error is not None:

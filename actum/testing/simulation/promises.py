@@ -17,6 +17,7 @@ from actum.events import RecordedEvent
 from actum.events.catalog import validate_facts
 from actum.eventstore import EventStore
 from actum.eventstore.check.store import check_store
+from actum.eventstore.check.views import by_view, kept_rows
 from actum.testing.harness.history import brief, key_of
 from actum.testing.simulation.effects import Effect
 
@@ -124,9 +125,9 @@ def nothing_is_changed_unseen(record: Record) -> None:
 
 def state_is_a_fold(record: Record) -> None:
     """P3: every view, dropped and made again from the log, comes out equal."""
-    kept = {"executions": ("id",), "approvals": ("execution", "approval")}
-    for view, rows in rebuild(record.log).items():
-        there = {tuple(row.pop(column) for column in kept[view]): row for row in record.store.view(view)}
+    kept = by_view(kept_rows(record.store))
+    for view, rows in by_view(rebuild(record.log)).items():
+        there = kept[view]
         for key in sorted(rows.keys() | there.keys()):
             if rows.get(key) != there.get(key):
                 last = record._streams.get(f"execution/{key[0]}", [None])[-1]
