@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from actum.engine.functions.durable import Service, Step, step
     from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
-    from actum.engine.graphs.kinds import Catch, Over
+    from actum.engine.graphs.kinds import Catch, Every, Over
     from actum.engine.graphs.load import load_graph
     from actum.engine.payloads.classes import Business, Personal, Public
     from actum.engine.rules.budgets import Budget, Estimate
@@ -34,6 +34,7 @@ __all__ = [
     "Context",
     "Engine",
     "Estimate",
+    "Every",
     "Executor",
     "Foreign",
     "Graph",
@@ -66,6 +67,7 @@ _HOME = {
     "Context": "functions.context",
     "Engine": "runtime.engine",
     "Estimate": "rules.budgets",
+    "Every": "graphs.kinds",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",

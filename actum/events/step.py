@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from actum.events.facts import AttemptUsed, Count, DurationUs, Facts, Instant, Name, Reserved, StepFacts
 
@@ -10,7 +12,10 @@ __all__ = ["EVENTS"]
 
 
 class StepStarted(StepFacts):
-    """Recorded before the effect. Payload: `{"args": […], "kwargs": {…}}`; absent when there are none."""
+    """Recorded before the effect. Payload: `{"args": […], "kwargs": {…}}`; absent when there are none.
+
+    Of a step that was scheduled, that event has the payload.
+    """
 
     type = "step.started"
     compensation: Name | None = None
@@ -19,6 +24,22 @@ class StepStarted(StepFacts):
     """Compensations of one group run side by side when their turn comes."""
     pivot: bool | None = None
     """Once it has completed, what completed before it is not undone any more."""
+    reserved: Reserved | None = None
+
+
+class StepScheduled(StepFacts):
+    """It is due, and waits for what it needs: `step.started` says that it has got it. Payload: as of that event."""
+
+    type = "step.scheduled"
+    needs: dict[Name, Annotated[int, Field(ge=1, lt=2**53)]] | None = None
+    """How much of which pool, or how many of which rate limit."""
+    limits: list[Name] | None = None
+    """Which of them are rate limits, of which nothing is given back."""
+    breaker: Name | None = None
+    """The circuit breaker that must let it through."""
+    compensation: Name | None = None
+    undo_group: Name | None = None
+    pivot: bool | None = None
     reserved: Reserved | None = None
 
 
@@ -174,6 +195,7 @@ class RaceDecided(Facts):
 
 
 EVENTS: tuple[type[Facts], ...] = (
+    StepScheduled,
     StepStarted,
     StepCompleted,
     StepFailed,

@@ -46,6 +46,7 @@ CHILD = {"child": "ship", "occurrence": 0, "scope": "left", "execution": "order-
 STREAMS = {
     "workflow.": "workflow/checkout",
     "schedule.": "schedule/nightly",
+    "breaker.": "breaker/payments",
     "import.": "system/default",
     "checkpoint.": "system/default",
     "streams.": "system/default",
@@ -117,6 +118,22 @@ EXAMPLES: dict[str, Example] = {
     "code.upgraded": Example({"before": SUM, "after": "sha256:" + sha256(b"after").hexdigest()}),
     "patch.marked": Example({"patch": "two receipts", "after": 3}),
     "replay.diverged": Example({"recorded": "charge", "asked": "refund", "definition": SUM}),
+    "step.scheduled": Example(
+        {
+            **STEP,
+            "needs": {"gpu": 1, "openai": 2},
+            "limits": ["openai"],
+            "breaker": "payments",
+            "compensation": "unmatch",
+            "undo_group": "booking",
+            "pivot": True,
+            **RESERVED,
+        },
+        {"args": ["o-17"], "kwargs": {"limit": 3}},
+    ),
+    "breaker.opened": Example({"breaker": "payments", "failures": 5, "error_type": "ConnectionError"}, after=None),
+    "breaker.half_opened": Example({"breaker": "payments"}, after="breaker.opened"),
+    "breaker.closed": Example({"breaker": "payments", "successes": 2}, after="breaker.half_opened"),
     "step.started": Example(
         {**STEP, "compensation": "unmatch", "undo_group": "booking", "pivot": True, **RESERVED},
         {"args": ["o-17"], "kwargs": {"limit": 3}},

@@ -13,6 +13,7 @@ from actum.engine.durations import seconds
 from actum.engine.functions.awaited import driving, named
 from actum.engine.payloads.classes import PayloadClass, classes_of_function, payload_class_of
 from actum.engine.payloads.codec import decoder_for
+from actum.engine.resources.needs import needs_of
 from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.calls import StepSpec
 from actum.engine.rules.retry import ONCE, Retry
@@ -130,6 +131,8 @@ def step(
     services: Sequence[str] | Mapping[str, str] = (),
     budget: Budget | None = None,
     estimate: Estimate | None = None,
+    needs: Mapping[str, int] | None = None,
+    breaker: str | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     fn: Any = None,
@@ -149,6 +152,8 @@ def step(
     services: Sequence[str] | Mapping[str, str] = (),
     budget: Budget | None = None,
     estimate: Estimate | None = None,
+    needs: Mapping[str, int] | None = None,
+    breaker: str | None = None,
 ) -> Any:
     """Make a function a step: inside a workflow its calls are recorded before and after, retried and undone.
 
@@ -179,9 +184,13 @@ def step(
       of the workflow's.
     - `estimate`: what one attempt uses, at most or about. So much is kept of a budget while it is under way, so that
       steps side by side do not overrun it together. Without one it is what this step has used on average so far.
+    - `needs`: what of the engine's pools and rate limits an attempt must have before it begins, by name: `{"gpu": 1}`.
+      Until then the step is scheduled. `breaker`: the circuit breaker that stands before it.
 
-    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry or a class that is none.
+    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry, a class or an amount that is none.
     """
+
+    required = needs_of(needs, breaker)
 
     def wrap(function: Callable[P, R]) -> Step[P, R]:
         spec = spec_of(
@@ -193,6 +202,7 @@ def step(
             whose = f"step {spec.name!r}"
             checked = None if estimate is None else estimate.checked(whose)
             spec = replace(spec, budget=None if budget is None else budget.checked(whose), estimate=checked)
+        spec = spec if required is None else replace(spec, needs=required)
         return Step(function, spec, payload_class_of(payload_class, f"step {spec.name!r}"))
 
     return wrap if fn is None else wrap(fn)

@@ -9,6 +9,7 @@ import orjson
 
 from actum.engine.payloads.codec import encode_arguments
 from actum.engine.rules.calls import Call
+from actum.engine.rules.keys import key_of
 from actum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,17 +26,16 @@ def given_to_steps(events: Iterable[RecordedEvent]) -> dict[str, bytes | None]:
     That is what was erased, and what was refused before it could be recorded.
     """
     given: dict[str, bytes | None] = {}
+    seen: set[str] = set()
     last = ""
     for event in events:
         type_ = event.type
-        if type_ == "step.started":
-            facts = event.facts
-            if facts.get("attempt", 1) == 1 and (event.payload is not None or "payload" not in event.head):
-                scope = facts.get("scope")
-                last = f"{facts['step']}#{facts['occurrence']}"
-                if scope:
-                    last = f"{scope}/{last}"
-                given[last] = event.payload
+        if type_ == "step.started" or type_ == "step.scheduled":
+            last = key_of(event.facts, "step")
+            if last not in seen:  # its first event has the payload
+                seen.add(last)
+                if event.payload is not None or "payload" not in event.head:
+                    given[last] = event.payload
         elif type_ == "step.failed" and event.facts["error_type"] == "UnrecordableInput":
             given.pop(last, None)
     return given

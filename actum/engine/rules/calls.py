@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from actum.engine.payloads.classes import Classes
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.retry import ONCE, Retry
 
@@ -85,6 +86,8 @@ class StepSpec:
     """Parameter → the engine's service that it is given."""
     budget: Budget | None = None
     estimate: Estimate | None = None
+    needs: Needs | None = None
+    """What of the engine's resources an attempt must have before it begins."""
 
 
 @dataclass(frozen=True, slots=True)

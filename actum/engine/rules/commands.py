@@ -18,6 +18,7 @@ __all__ = [
     "Command",
     "DecideApproval",
     "GiveInput",
+    "Grant",
     "Park",
     "ParkDiverged",
     "ParkErased",
@@ -28,6 +29,7 @@ __all__ = [
     "RecordSuccess",
     "RecordUndo",
     "RecordUndoFailure",
+    "Refuse",
     "RetryByHand",
     "RunAgain",
     "SendSignal",
@@ -122,6 +124,24 @@ class RecordFailure:
     budget: Budget | None = None
     """What must not be overrun by another attempt."""
     estimate: Estimate | None = None
+
+
+class Grant(NamedTuple):
+    """A step that was scheduled has been given all that it needs."""
+
+    at: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A step that was scheduled is not given what it needs: a failure of the attempt that did not begin."""
+
+    at: int
+    key: str
+    failure: Failure
+    retry: Retry
+    chance: float
 
 
 class RecordCancelled(NamedTuple):
@@ -300,4 +320,6 @@ Command = (
     | RetryByHand
     | SkipByHand
     | GiveInput
+    | Grant
+    | Refuse
 )

@@ -87,16 +87,20 @@ def _resumed(state: Execution, event: Event) -> None:
         _try_again(state, again)
 
 
+_OPEN: Final = ("scheduled", "started", "retry", "in_doubt")
+
+
 def _reopen(state: Execution) -> None:
     """Take the end back: whatever waited then, waits again."""
     state.status = "running"
     state.ended_at = None
     state.end_payload = None
     state.error_type = None
-    state.active = {key: step for key, step in state.steps.items() if step.status in ("started", "retry", "in_doubt")}
+    state.active = {key: step for key, step in state.steps.items() if step.status in _OPEN}
     state.waiting = {
         **{key: question for key, question in state.approvals.items() if question.status == "waiting"},
         **{key: timer for key, timer in state.timers.items() if not timer.fired},
+        **{key: step for key, step in state.active.items() if step.status == "scheduled"},
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.busy import begin_work, end_work
 from actum.engine.rules.keys import key_of
 from actum.engine.rules.spending import count_used, release, reserve
@@ -28,10 +29,27 @@ def _step_started(state: Execution, event: Event) -> None:
         state.asked_after = len(state.settled)
         if "reserved" in facts:
             reserve(state, step, facts["reserved"])
+    if step.status == "scheduled":
+        state.waiting.pop(key, None)
     step.attempt = facts.get("attempt", 1)
     step.status = "started"
     state.active[key] = step
     begin_work(state, event.at)
+
+
+def _step_scheduled(state: Execution, event: Event) -> None:
+    facts = event.facts
+    key = key_of(facts, "step")
+    step = state.steps.get(key)
+    if step is None:
+        step = state.steps[key] = StepState(key, facts)
+        state.asked_after = len(state.settled)
+        if "reserved" in facts:
+            reserve(state, step, facts["reserved"])
+    step.needs = Needs(facts.get("needs", {}), facts.get("breaker", ""), tuple(facts.get("limits", ())))
+    step.status = "scheduled"
+    step.scheduled_us = to_us(event.at)
+    state.active[key] = state.waiting[key] = step
 
 
 def _step_completed(state: Execution, event: Event) -> None:
@@ -115,12 +133,14 @@ def _skipped(state: Execution, event: Event) -> None:
     step.ended_us = to_us(event.at)
     step.payload = event.payload
     state.active.pop(key, None)
+    state.waiting.pop(key, None)
     state.settled.append(key)
 
 
 def _step_cancelled(state: Execution, event: Event) -> None:
     step = state.active.pop(key_of(event.facts, "step"), None)
     if step is not None:
+        state.waiting.pop(step.key, None)
         if step.status == "started":
             end_work(state, event.at)
         step.status = "cancelled"
@@ -165,7 +185,10 @@ def _compensation_started(state: Execution, event: Event) -> None:
     step.undo = "started"
     step.undo_attempt = facts.get("attempt", 1)
     if not state.compensating and not state.rolling:  # steps that waited for another attempt are given up
-        state.active = {key: other for key, other in state.active.items() if other.status != "retry"}
+        for other in list(state.active.values()):
+            if other.status in ("retry", "scheduled"):
+                del state.active[other.key]
+                state.waiting.pop(other.key, None)
         state.compensating = True
         state.status = "compensating"
     if step.key not in state.undoing:
@@ -212,6 +235,7 @@ def _forget_undo(state: Execution, step: StepState) -> None:
 
 
 STEPS: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
+    "step.scheduled": _step_scheduled,
     "step.started": _step_started,
     "step.completed": _step_completed,
     "step.failed": _step_failed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.calls import ParentClose
 from actum.events import Actor, RecordedEvent, to_us
 
@@ -30,7 +31,9 @@ class StepState:
 
     attempt = 0
     failures = 0
-    status: Literal["started", "completed", "failed", "retry", "in_doubt", "skipped", "cancelled"] = "started"
+    status: Literal["scheduled", "started", "completed", "failed", "retry", "in_doubt", "skipped", "cancelled"] = (
+        "started"
+    )
     not_before_us = 0
     payload: bytes | None = None
     """The result once completed; the error once failed."""
@@ -46,6 +49,9 @@ class StepState:
     """What is kept of a budget for it, until it ends."""
     settled_at = 0
     """Of a completed step that can be undone: its place among the outcomes."""
+    needs: Needs | None = None
+    """What each attempt must have before it begins."""
+    scheduled_us = 0
     cancelling = False
     """It was under way, or waited, when the execution was asked to end."""
 

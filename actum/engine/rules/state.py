@@ -146,8 +146,8 @@ class Execution:
         self.approvals: dict[str, ApprovalState] = {}
         self.timers: dict[str, TimerState] = {}
         self.inputs: dict[str, InputState] = {}
-        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState] = {}
-        """Approvals, timers, waits for signals and requests for input that are still open."""
+        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState | StepState] = {}
+        """Approvals, timers, waits for signals, requests for input and scheduled steps: all that is still open."""
         self.heard: dict[str, Heard] = {}
         """What came without being asked for, by `!` and the version of its event."""
         self.signals: dict[str, list[str]] = {}

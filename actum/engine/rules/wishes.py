@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import orjson
 
 from actum.engine.payloads.codec import encode, encode_arguments, encode_question
-from actum.engine.rules.attempts import refuse_step, words
+from actum.engine.rules.attempts import never_started, with_needs, words
 from actum.engine.rules.budgets import Budget
 from actum.engine.rules.calls import (
     Approve,
@@ -73,7 +73,7 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
         events = roll_back(state, at, actor)
     if end is None or events or state.rolling:
         return events
-    if any(step.status != "retry" for step in state.active.values()):
+    if any(step.status not in ("retry", "scheduled") for step in state.active.values()):
         return events  # nothing ends while an attempt runs: its effect may need undoing
     return _end(state, end, command, at, actor)
 
@@ -103,6 +103,7 @@ def _call(
     if spec.tool is not None:
         facts["tool"] = spec.tool
     started = dict(facts)
+    needs = spec.needs
     if spec.compensate is not None:
         started["compensation"] = spec.compensate.name
         if spec.undo_group is not None:
@@ -112,16 +113,21 @@ def _call(
     try:
         payload = call.given or encode_arguments(call.args, call.kwargs, limit_bytes)
     except BadInput as exc:  # recorded as the step's failure: the workflow can see it, and so can the reader
-        return refuse_step(facts, started, Failure("UnrecordableInput", str(exc)), at, actor)
+        return never_started(facts, started, Failure("UnrecordableInput", str(exc)), at, actor)
     if pledges is not None:
         nearest = budget if spec.budget is None else spec.budget.over(budget)
         assert nearest is not None
         try:
             kept = pledges.ask(spec.name, nearest, spec.estimate)
         except BudgetExceeded as exc:
-            return refuse_step(facts, {}, Failure("BudgetExceeded", str(exc)), at, actor, payload)
+            return never_started(facts, {}, Failure("BudgetExceeded", str(exc)), at, actor, payload)
         if kept:
             started["reserved"] = kept
+    if needs is not None:
+        if not needs.refused:
+            return [NewEvent("step.scheduled", with_needs(started, needs), at, actor, payload=payload)]
+        failure = Failure("NeverGranted", f"step {spec.name!r} can never begin: {needs.refused}")
+        return never_started(facts, started, failure, at, actor, payload)
     return [NewEvent("step.started", started, at, actor, payload=payload)]
 
 

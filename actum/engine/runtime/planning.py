@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -242,6 +243,9 @@ class Planning:
             self.calls[key] = wish
             if wish.spec.executor:
                 self._engine.executors.check(wish.spec)
+            if wish.spec.needs is not None:
+                needs = self._engine.desk.rules.resolve(wish.spec.needs)
+                wish = wish._replace(spec=replace(wish.spec, needs=needs))
             if wish.spec.classes is not None:
                 self.declares[key] = wish.spec.classes
         elif type(wish) is Child and wish.key not in self._state.children:

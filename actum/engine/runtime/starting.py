@@ -78,7 +78,7 @@ class Starting(Taking):
             return await self.resume(id_)
         if isinstance(code, Graph):
             check_services(code.plan.specs(), self.services)
-        command, given = self._begin(code, workflow_input, subject, options, trace)
+        command, given = self._begin(code, workflow_input, subject, options, trace, here=True)
         run = self._run_of(id_, code)
         run.plan(given, command.at)  # before anything is written: it may refuse the input
         try:
@@ -147,7 +147,14 @@ class Starting(Taking):
         return id_
 
     def _begin(
-        self, code: Code, workflow_input: Any, subject: str | None, options: Options, trace: str | None
+        self,
+        code: Code,
+        workflow_input: Any,
+        subject: str | None,
+        options: Options,
+        trace: str | None,
+        *,
+        here: bool = False,
     ) -> tuple[Begin, Any]:
         """What records the start, and the input as the workflow will see it, now and on every replay."""
         if trace is not None:
@@ -160,6 +167,8 @@ class Starting(Taking):
         if definition not in self._checked:
             for spec in steps_of(code):
                 self.executors.check(spec)
+                if here:
+                    self.desk.rules.check(spec.name, spec.needs)
             self._checked.add(definition)
         recorded, given = self._input_of(code, workflow_input)
         now = self.world.now_us()
