@@ -11,6 +11,8 @@ from hypothesis import settings
 
 from actum.testing.warm import Warm
 
+pytest_plugins = ["actum.testing.pytest_plugin"]
+
 settings.register_profile("actum", deadline=None, print_blob=True)
 settings.load_profile("actum")
 

@@ -30,6 +30,7 @@ from actum.cli import (
     run,
     schedules,
     seal,
+    simulate,
     verify,
     worker,
     workflow,
@@ -112,6 +113,7 @@ for _noun in (
     erase,
     hold,
     retention,
+    simulate,
     db,
 ):
     _noun.register(app)
