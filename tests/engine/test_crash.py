@@ -17,7 +17,7 @@ from tests.engine.killed import MODES, NEVER, Kill, Nursery
 
 pytestmark = pytest.mark.slow
 STORES = ("sqlite", "postgresql")
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 10
 DURING_RECOVERY = (1, 2, 3, 5, 8, 13, 21, 34)
 
 Place = Callable[[str], Nursery]
