@@ -70,6 +70,8 @@ class Record:
     wrong: Sequence[tuple[str, int, str]] = ()
     """What did not hold while it went on: promise, position of the last event then, why."""
     guards: Sequence[Guard] = ()
+    said: Mapping[tuple[str, str], bool] | None = None
+    """Whether people said yes, by execution and question, where that is known."""
     may_be_open: bool = False
     """Whether executions may be left open: then nothing is said of how they will end."""
     log: list[RecordedEvent] = field(default_factory=list)
@@ -353,8 +355,15 @@ def _check_nothing_left(
 
 
 def no_approval_no_step(record: Record) -> None:
-    """P8: no attempt of a guarded step starts before the grant that it needs is recorded."""
-    for _, events in record.executions():
+    """P8: no attempt of a guarded step starts before the grant that it needs is recorded, and a grant is a yes."""
+    for id_, events in record.executions():
+        for event in events:
+            if (
+                event.type == "approval.granted"
+                and record.said is not None
+                and not record.said.get((id_, key_of(event)))
+            ):
+                raise PromiseBroken("P8", "nobody said yes", event)
         for guard in record.guards:
             granted, calls = 0, set[str]()
             for event in events:

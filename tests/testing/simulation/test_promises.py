@@ -157,6 +157,7 @@ BROKEN: dict[str, tuple[str, Callable[[Record], Record], str]] = {
     ),
     "undone behind a pivot": ("P7", pivotal, "before the pivot take#1"),
     "not undone": ("P7", not_undone, "left"),
+    "a yes that nobody said": ("P8", lambda record: replace(record, said={}), "nobody said yes"),
     "no decision": ("P8", without("approval.granted"), "nobody had granted 'ok'"),
     "a decision too late": ("P8", swapped("approval.granted", "step.started ship#0"), "nobody had granted"),
 }
