@@ -21,6 +21,7 @@ from actum.engine.graphs.kinds import (
     SucceedWith,
     Transform,
 )
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput
 
@@ -121,6 +122,8 @@ class GraphStep:
     """Checked, like the workflow's, before this step starts; what is given here counts."""
     services: tuple[str, ...] = ()
     """Parameters of the code that are given the engine's service of that name."""
+    needs: Needs | None = None
+    """What of the engine's resources each attempt must have before it begins."""
 
     @property
     def kind(self) -> str:

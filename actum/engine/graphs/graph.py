@@ -39,6 +39,7 @@ from actum.engine.graphs.kinds import (
 from actum.engine.graphs.place import Place
 from actum.engine.payloads.classes import Classes, classes_of_schemas, escaped
 from actum.engine.payloads.json_values import plain
+from actum.engine.resources.needs import needs_of
 from actum.engine.rules.retry import Retry
 from actum.errors import BadInput
 
@@ -142,6 +143,8 @@ class Graph(OtherSteps):
         cancel_rest: bool = False,
         budget: Budget | None = None,
         services: Sequence[str] = (),
+        needs: Mapping[str, int] | None = None,
+        breaker: str | None = None,
     ) -> Graph:
         """With one more step; the first one added is where the graph starts.
 
@@ -164,7 +167,7 @@ class Graph(OtherSteps):
           target) where the target is a name, a list of names that start side by side, or None for none.
         - `budget`: what may be spent before it starts. `services`: parameters that the engine's services are given to.
         - `max_visits`: how often it may start in one execution; a cycle needs one.
-        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`: as for `step`.
+        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`, `needs`, `breaker`: as for `step`.
 
         Raises `BadInput` (`DefinitionError` names the place) for what cannot be meant; what concerns several steps
         is found when the graph is first used.
@@ -177,6 +180,7 @@ class Graph(OtherSteps):
             tries = Retry.of(retry)
             timeout_s = None if timeout is None else seconds(timeout)
             code = Code.of(run)
+            required = needs_of(needs, breaker)
         except BadInput as exc:
             raise place.error(str(exc)) from None
         stated, catches = stated_on_error(on_error, fallback)
@@ -210,6 +214,7 @@ class Graph(OtherSteps):
                 cancel_rest=cancel_rest,
                 budget=budget,
                 services=tuple(services),
+                needs=required,
             )
         )
 

@@ -33,7 +33,8 @@ from actum.engine.graphs.model import (
 )
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.templates import canonical
-from actum.errors import near_miss
+from actum.engine.resources.needs import Needs, needs_of
+from actum.errors import BadInput, near_miss
 
 __all__ = ["read_budget", "read_step"]
 
@@ -74,6 +75,8 @@ _ONLY_STEPS: Final = (
         "goto",
         "budget",
         "services",
+        "needs",
+        "breaker",
     ),
 )
 
@@ -137,7 +140,15 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
         model.cancel_rest,
         read_budget(model.budget, place / "budget"),
         tuple(model.services),
+        _needs(model, place),
     )
+
+
+def _needs(model: StepModel, place: Place) -> Needs | None:
+    try:
+        return needs_of(model.needs, model.breaker)
+    except BadInput as exc:
+        raise place.error(str(exc)) from None
 
 
 def _join(raw: Any, place: Place) -> Any:

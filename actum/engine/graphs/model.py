@@ -164,6 +164,8 @@ class StepModel(_Model):
     goto: Any = None
     budget: BudgetModel | None = None
     services: list[str] = Field(default_factory=list)
+    needs: dict[str, Any] | None = None
+    breaker: str | None = None
 
 
 class TransitionModel(_Model):

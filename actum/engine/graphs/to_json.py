@@ -104,6 +104,8 @@ def _step(step: GraphStep) -> dict[str, Any]:
         "output_schema": step.output_schema,
         "config": step.config or None,
         "services": list(step.services) or None,
+        "needs": dict(step.needs.units) or None if step.needs else None,
+        "breaker": step.needs.breaker or None if step.needs else None,
         "retry": _retry(step.retry),
         "compensate": step.compensate.ref if step.compensate else None,
         "on_error": _on_error(step),
