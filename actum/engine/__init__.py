@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from actum.engine.functions.durable import Service, Step, step
     from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
-    from actum.engine.graphs.kinds import Budget, Catch, Over
+    from actum.engine.graphs.kinds import Budget, Catch, Every, Over
     from actum.engine.graphs.load import load_graph
     from actum.engine.payloads.classes import Business, Personal, Public
     from actum.engine.rules.calls import Approval
@@ -31,6 +31,7 @@ __all__ = [
     "Catch",
     "Context",
     "Engine",
+    "Every",
     "Executor",
     "Foreign",
     "Graph",
@@ -60,6 +61,7 @@ _HOME = {
     "Catch": "graphs.kinds",
     "Context": "functions.context",
     "Engine": "runtime.engine",
+    "Every": "graphs.kinds",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",

@@ -17,6 +17,7 @@
     │   ├── IdempotencyConflict an event id seen before, with other content; nothing was written
     │   ├── StoreUnavailable    the answer was lost: written or not, append the same events again to know
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
+    │   ├── NoTemporaryRoom     what does not fit in memory found no room in a temporary file
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
     │   ├── EventsArchived      these events have left the store for the archive; nothing was read
@@ -79,6 +80,7 @@ from actum.errors.store import (
     IdempotencyConflict,
     KeyRingRefused,
     LogForked,
+    NoTemporaryRoom,
     PayloadUnreadable,
     StoreDamaged,
     StoreError,
@@ -139,6 +141,7 @@ __all__ = [
     "Mismatch",
     "MissingService",
     "NoCode",
+    "NoTemporaryRoom",
     "NotWaiting",
     "OwnedElsewhere",
     "PayloadErased",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from actum.testing.warm import Warm
+
 from .commands import Shell
 
 WORKFLOWS = """
@@ -58,6 +60,6 @@ not_one = 3
 
 
 @pytest.fixture
-def actum(tmp_path: Path) -> Shell:
+def actum(tmp_path: Path, warm: Warm) -> Shell:
     (tmp_path / "flows.py").write_text(WORKFLOWS)
-    return Shell(tmp_path)
+    return Shell(tmp_path, warm.actum)

@@ -22,6 +22,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
+    from actum.engine.graphs.conditions import Condition
     from actum.engine.graphs.graph import Graph
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "AwaitSignal",
     "Budget",
     "Catch",
+    "Every",
     "FailWith",
     "Inner",
     "Kind",
@@ -136,6 +138,26 @@ class Over:
     concurrency: int | None = None
     join: str | int = "all"
     cancel_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """The step is periodic: it runs again each interval, and its output is that of its newest run.
+
+    The transitions out of it are taken once, after its first run. Rounds begin whole intervals after the first run
+    did; one that is due while another still runs is left out. They end after so many runs (`times`, the first one
+    included), or when a condition holds after one (`until`); the graph stays open for them. With neither, the step runs
+    on for as long as anything else of the graph is under way.
+    """
+
+    interval_s: float
+    times: int | None = None
+    until: Condition | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it says itself when it ends."""
+        return self.times is not None or self.until is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from actum.engine.graphs.model import (
     StepModel,
     read_error_handling,
 )
+from actum.engine.graphs.periods import read_every
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.templates import canonical
 from actum.engine.resources.needs import Needs, needs_of
@@ -48,7 +49,10 @@ _OF_KIND: Final[dict[str, tuple[str, ...]]] = {
     "wait": ("seconds", "until"),
     "signal": ("signal", "timeout", "default", "on_error", "fallback"),
     "input": ("prompt",),
-    "workflow": ("workflow", "inputs", "optional_inputs", "on_error", "fallback", "on_parent_close", "map", "budget"),
+    "workflow": (
+        *("workflow", "inputs", "optional_inputs", "on_error", "fallback", "on_parent_close", "map", "budget"),
+        "every",
+    ),
     "pass": ("output",),
     "fail": ("error", "message"),
     "succeed": ("output",),
@@ -59,7 +63,7 @@ _ONLY_KINDS: Final = {
     field: type_
     for type_, fields in reversed(_OF_KIND.items())
     for field in fields
-    if field not in ("timeout", "on_error", "fallback", "inputs", "optional_inputs", "map", "budget")
+    if field not in ("timeout", "on_error", "fallback", "inputs", "optional_inputs", "map", "budget", "every")
 }
 _ONLY_STEPS: Final = (
     *("run", "module", "optional_inputs", "input_schema", "output_schema", "error_handling", "retry", "timeout"),
@@ -75,6 +79,8 @@ _ONLY_STEPS: Final = (
         "goto",
         "budget",
         "services",
+        "every",
+        "executor",
         "needs",
         "breaker",
     ),
@@ -140,7 +146,9 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
         model.cancel_rest,
         read_budget(model.budget, place / "budget"),
         tuple(model.services),
-        _needs(model, place),
+        None if model.every is None else read_every(model.every, id_, place / "every"),
+        model.executor,
+        needs=_needs(model, place),
     )
 
 
@@ -236,6 +244,7 @@ def _of_kind(
         catches=_catches(model),
         cancel_rest=model.cancel_rest,
         budget=read_budget(model.budget, place / "budget"),
+        every=None if model.every is None else read_every(model.every, id_, place / "every"),
     )
 
 

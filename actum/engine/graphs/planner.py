@@ -179,7 +179,7 @@ class GraphPlanner:
                 self._ended(opened, Outcome("received", value))
             while self._visits:
                 frame, visit = self._visits.popleft()
-                if visit.left_behind or frame.stopped:
+                if visit.left_behind or not visit.wanted or frame.stopped:
                     continue
                 try:
                     frame.visit(visit)

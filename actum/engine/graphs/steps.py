@@ -88,6 +88,7 @@ def runnable(graph: Graph, step: GraphStep, finder: CodeFinder, place: Place) ->
         verify,
         step.tool,
         classes,
+        executor=step.executor,
         undo_group=step.undo_group,
         pivot=step.pivot,
     )
@@ -142,7 +143,7 @@ def _inherited(spec: StepSpec, declared: StepSpec) -> StepSpec:
         on_doubt=declared.on_doubt if in_doubt else spec.on_doubt,
         verify=declared.verify if in_doubt else spec.verify,
         tool=declared.tool if spec.tool is None else spec.tool,
-        executor=declared.executor,
+        executor=spec.executor or declared.executor,
         undo_group=declared.undo_group if spec.undo_group is None else spec.undo_group,
         pivot=declared.pivot or spec.pivot,
         needs=declared.needs if spec.needs is None else spec.needs,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from actum.engine.rules.folding import evolve
 from actum.engine.rules.state import ApprovalState, Execution, InputState, StepState, TimerState, WaitState
 from actum.events import RecordedEvent, to_text
 from actum.eventstore import ViewRow
+from actum.eventstore.spilled import Spilled
 
 __all__ = ["approval_row", "execution_row", "label_of", "labels_text", "rebuild", "rows_after"]
 
@@ -109,11 +110,12 @@ def rows_after(state: Execution, before: dict[str, Any] | None) -> tuple[list[Vi
     return rows, row
 
 
-def rebuild(events: Iterable[RecordedEvent]) -> dict[str, dict[tuple[str, ...], dict[str, Any]]]:
-    """Every view from the log alone: view → key → row. Memory follows the executions that may still change theirs."""
-    open_: dict[str, Execution] = {}
-    executions: dict[tuple[str, ...], dict[str, Any]] = {}
-    approvals: dict[tuple[str, ...], dict[str, Any]] = {}
+def rebuild(events: Iterable[RecordedEvent], room: int = 4_096) -> Iterator[ViewRow]:
+    """Every row of every view from the log alone: each as soon as it cannot change any more, the others at the end.
+
+    Memory is flat: of the executions that may still change their rows, at most `room` are in memory.
+    """
+    open_ = Spilled[Execution](room)
     for event in events:
         stream = event.stream
         if not stream.startswith("execution/"):
@@ -121,23 +123,18 @@ def rebuild(events: Iterable[RecordedEvent]) -> dict[str, dict[tuple[str, ...], 
         id_ = stream.removeprefix("execution/")
         state = open_.get(id_)
         if state is None:
-            if (id_,) in executions:
+            if event.version:
                 continue  # ended before: what comes after an end changes no row
             state = open_[id_] = Execution(id_)
         evolve(state, event)
         if state.ended and not state.can_reopen:
-            _keep(state, executions, approvals)
-            del open_[id_]
-    for state in open_.values():
-        _keep(state, executions, approvals)
-    return {"executions": executions, "approvals": approvals}
+            yield from _rows(state)
+            open_.remove(id_)
+    for _, state in open_.items():
+        yield from _rows(state)
 
 
-def _keep(
-    state: Execution,
-    executions: dict[tuple[str, ...], dict[str, Any]],
-    approvals: dict[tuple[str, ...], dict[str, Any]],
-) -> None:
-    executions[state.id,] = execution_row(state)
+def _rows(state: Execution) -> Iterator[ViewRow]:
+    yield ViewRow("executions", (state.id,), execution_row(state))
     for key, approval in state.approvals.items():
-        approvals[state.id, key] = approval_row(state, approval)
+        yield ViewRow("approvals", (state.id, key), approval_row(state, approval))

@@ -50,6 +50,8 @@ log = logging.getLogger("actum.engine")
 
 _QUIET = frozenset({"step.started", "step.completed", "step.skipped", "transition.taken"})
 """Events that cannot change the execution's row while nothing waits."""
+_LOOK_AGAIN_S = 60.0
+"""How late it is seen that the wall clock was set on, so that something is due: timers do not know of it."""
 _PATIENCE = 8
 """Appends tried on a store that refuses or does not answer, about half a minute in all."""
 
@@ -333,9 +335,7 @@ class Run:
                 self._wake.cancel()
                 self._wake = None
             self._wake_us = wake_us
-            if wake_us is not None:
-                delay = max(0, wake_us - self.engine.world.now_us()) / 1_000_000
-                self._wake = self.engine.loop.call_later(delay, self._tick)
+            self._set_wake()
         if self.at_rest:
             self.engine.resting.rests(self)
 
@@ -349,8 +349,16 @@ class Run:
         """Whether nothing of it is under way: it waits for a time, for people, for others."""
         return not (self._committing or self.work.tasks or self.inbox or self.dropped)
 
+    def _set_wake(self) -> None:
+        if self._wake_us is not None:
+            delay_s = max(0, self._wake_us - self.engine.world.now_us()) / 1_000_000
+            self._wake = self.engine.loop.call_later(min(delay_s, _LOOK_AGAIN_S), self._tick)
+
     def _tick(self) -> None:
         self._wake = None
+        if self._wake_us is not None and self.engine.world.now_us() < self._wake_us:
+            self._set_wake()
+            return
         self._wake_us = None
         if self.engine.draining:
             return
