@@ -31,6 +31,7 @@ from actum.cli import (
     run,
     schedules,
     seal,
+    simulate,
     verify,
     worker,
     workflow,
@@ -114,6 +115,7 @@ for _noun in (
     erase,
     hold,
     retention,
+    simulate,
     db,
 ):
     _noun.register(app)

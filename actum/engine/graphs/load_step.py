@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, cast
 
 from actum.engine.graphs.dialect import read_duration, read_retry
-from actum.engine.graphs.graph import Code, Graph, GraphStep, Question
-from actum.engine.graphs.human_form import title_of, unanswerable
+from actum.engine.graphs.graph import Code, Graph, GraphStep
 from actum.engine.graphs.kinds import (
     ABSENT,
     ANYWHERE,
@@ -23,6 +22,7 @@ from actum.engine.graphs.kinds import (
     SucceedWith,
     Transform,
 )
+from actum.engine.graphs.load_approval import read_approval
 from actum.engine.graphs.model import (
     BudgetModel,
     ErrorHandlingModel,
@@ -95,7 +95,11 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
     name = model.name if model.name is not None and model.name != id_ else ""
     type_ = _type(model)
     if type_ in _APPROVAL_TYPES:
-        return _approval(model, id_, name, place)
+        for field in _ONLY_STEPS:
+            if getattr(model, field):
+                hint = "; its deadline says how long to wait" if field == "timeout" else ""
+                raise (place / field).error(f"belongs to steps that run code, and an approval runs none{hint}")
+        return read_approval(model, id_, name, _join(model.join, place / "join"), place)
     if type_ in _OF_KIND:
         return _of_kind(type_, model, id_, name, defaults, inner, place)
     if type_ not in _STEP_TYPES:
@@ -375,43 +379,3 @@ def _schema(
     if required:
         made["required"] = list(required)
     return made
-
-
-# -- approvals -----------------------------------------------------------------------------------------------------
-
-
-def _approval(model: StepModel, id_: str, name: str, place: Place) -> GraphStep:
-    for field in _ONLY_STEPS:
-        if getattr(model, field):
-            hint = "; its deadline says how long to wait" if field == "timeout" else ""
-            raise (place / field).error(f"belongs to steps that run code, and an approval runs none{hint}")
-    if model.step_class not in (None, "HumanInputStep"):
-        raise (place / "step_class").error(f"{model.step_class!r} is not known to ask for approval only; leave it out")
-    if any(isinstance(one, OutputModel) for one in model.outputs):
-        raise (place / "outputs").error("cannot be chosen: an approval returns status, by and comment")
-    shown = [(field, getattr(model, field)) for field in ("context", "inputs", "config") if getattr(model, field)]
-    if len(shown) > 1:
-        raise (place / shown[1][0]).error(f"and {shown[0][0]} both say what people are shown; keep one")
-    context = shown[0][1] if shown else None
-    if isinstance(context, list):
-        context = {one.name: one.source for one in context}
-    if why := unanswerable(context):
-        raise (place / shown[0][0] / "ui_schema").error(why)
-    deadline = model.deadline if model.deadline is not None else model.config.get("timeout_seconds")
-    question = Question(
-        canonical(model.title or title_of(context) or name or id_, place / "title"),
-        canonical(context, place / (shown[0][0] if shown else "context")),
-        model.severity,
-        model.policy,
-        None if deadline is None else read_duration(deadline, place / "deadline"),
-    )
-    return GraphStep(
-        id_,
-        None,
-        question,
-        name,
-        model.description,
-        join=_join(model.join, place / "join"),
-        max_visits=model.max_visits,
-        where=place.path,
-    )

@@ -72,6 +72,10 @@ class Need(NamedTuple):
     on_expired: str
     way: Way
 
+    @property
+    def closes_loop(self) -> bool:
+        return self.way.edge is not None and self.way.edge.back
+
 
 class StepPlan:
     """One step. It has a `spec` when it runs code, a `question` when it asks people, else what it `does`."""

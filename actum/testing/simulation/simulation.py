@@ -178,6 +178,8 @@ class Simulation:
     async def _take_up(self, engine: Engine) -> bool:
         """Begin, or go on with all that is open; False when the store was away."""
         code = self._code() if callable(self._code) else self._code
+        for other in self.storm.engines.values():  # what they know of children, as if it were in a module
+            engine.register(*other._code.values())
         engine.register(code, *self._others)
         try:
             _, refused = await engine.recover()
