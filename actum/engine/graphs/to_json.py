@@ -111,6 +111,8 @@ def _step(step: GraphStep) -> dict[str, Any]:
         "services": list(step.services) or None,
         "executor": step.executor or None,
         "every": None if step.every is None else _every(step.every),
+        "needs": dict(step.needs.units) or None if step.needs else None,
+        "breaker": step.needs.breaker or None if step.needs else None,
         "retry": _retry(step.retry),
         "compensate": step.compensate.ref if step.compensate else None,
         "on_error": _on_error(step),
