@@ -76,17 +76,21 @@ def do(request: bytes) -> bytes:
         args, kwargs = _typed(run, said["args"], said["kwargs"])
         value = asyncio.run(run(*args, **kwargs)) if is_async(run) else run(*args, **kwargs)
         try:
-            return encode({"value": value, "used": info.reported}, "the step's result", _ANY_SIZE)
+            return encode({"value": value, "used": _listed(info)}, "the step's result", _ANY_SIZE)
         except BadInput as exc:
             failure = Failure("UnrecordableResult", str(exc))
     except BaseException as exc:  # noqa: BLE001 - SystemExit too: it is what the step raised
         failure = failure_of(exc)
     fields = [failure.error_type, failure.message, failure.traceback, failure.bases]
     try:
-        return orjson.dumps({"failure": fields, "used": info.reported})
+        return orjson.dumps({"failure": fields, "used": _listed(info)})
     except TypeError:  # a text that is no Unicode
         fields = [failure.error_type, ascii(failure.message), "", failure.bases]
-        return orjson.dumps({"failure": fields, "used": info.reported})
+        return orjson.dumps({"failure": fields, "used": _listed(info)})
+
+
+def _listed(info: StepInfo) -> list[list[Any]]:
+    return [list(one) for one in info.reported or ()]
 
 
 def value_of(answer: bytes, info: StepInfo) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from actum import Budget, step, workflow
+from actum import Budget, Estimate, step, workflow
+from actum.engine.resources import Pool, Resources
 from actum.errors import ReplayDiverged, StepFailed
 from actum.eventstore.memory import MemoryStore
 from tests.engine.functions.test_racing import quick
@@ -156,3 +157,37 @@ def test_a_step_that_was_refused_is_asked_for_with_what_it_had() -> None:
             return await handle.result()
 
     assert virtually(main()) == [["UnrecordableInput", "BudgetExceeded"], 1]
+
+
+def test_a_step_that_waits_for_a_resource_is_held_to_its_arguments_too() -> None:
+    """They are recorded when it is scheduled, with the room that a budget keeps for it."""
+    asked = [5]
+
+    @step(needs={"gpu": 1}, estimate=Estimate(tokens=3))
+    async def trains(n: int) -> int:
+        return n
+
+    @workflow(budget=Budget(tokens=10))
+    async def queues(ctx: Any) -> Any:
+        await trains(asked[0])
+        return await ctx.wait_signal("go")
+
+    store = MemoryStore()
+    resources = Resources(pools=[Pool("gpu", 1)])
+
+    async def main(worker: str, goes_on: bool) -> Any:
+        async with engine_on(store, worker=worker, resources=resources) as engine:
+            engine.register(queues)
+            handle = await engine.start(queues, id="one")
+            if goes_on:
+                await engine.signal("one", "go", 1)
+                return await handle.result()
+            await until(lambda: store.view("executions", {"status": "waiting", "waiting_for": "go#0"}))
+            return None
+
+    virtually(main("w-1", False))
+    scheduled = next(event for event in store.read() if event.type == "step.scheduled")
+    assert scheduled.facts["reserved"] == {"tokens": 3}
+
+    assert virtually(main("w-2", True)) == 1
+    sound(store)

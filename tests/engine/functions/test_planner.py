@@ -283,18 +283,19 @@ def test_ten_thousand_branches_are_wanted_at_once() -> None:
     assert played.output == sum(range(10_000))
 
 
-def test_ten_thousand_steps_in_a_row() -> None:
+@pytest.mark.parametrize("many", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_steps_in_a_row(many: int) -> None:
     """Depth costs no stack either."""
 
     @workflow
     async def flow(ctx: Any) -> Any:
-        return sum([await a(n) for n in range(10_000)])
+        return sum([await a(n) for n in range(many)])
 
     played = Played(flow)
-    for n in range(10_000):
-        assert played.settle(f"a#{n}", 1) == ([f"a#{n + 1}"] if n < 9_999 else [])
+    for n in range(many):
+        assert played.settle(f"a#{n}", 1) == ([f"a#{n + 1}"] if n < many - 1 else [])
 
-    assert played.output == 10_000
+    assert played.output == many
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------

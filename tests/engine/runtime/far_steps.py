@@ -96,3 +96,13 @@ def far_hang(journal: str) -> None:
 @step(executor="ray")
 def far_refuse(item: str) -> None:
     raise NoStock(f"no {item}")
+
+
+@step(executor="process")
+def spends(fails: bool) -> None:
+    """It says what it has used, and may fail after that."""
+    me = current_step()
+    assert me is not None
+    me.used(tokens_in=7, cost_nanousd=9, model="m-far")
+    if fails:
+        raise NoStock("none")

@@ -74,6 +74,20 @@ def test_a_process_gets_typed_arguments_and_knows_its_step(store: EventStore) ->
     assert third == "4 oat"
 
 
+def test_what_a_step_has_used_in_a_process_is_recorded(store: EventStore) -> None:
+    """Whether it returns or raises there."""
+
+    @workflow
+    async def both(ctx: Any) -> None:
+        await far_steps.spends(False)
+        await far_steps.spends(True)
+
+    run(store, both)
+
+    ends = [event.facts for event in store.read() if event.type in ("step.completed", "step.failed")]
+    assert [facts["used"] for facts in ends] == [[{"input_tokens": 7, "cost_nanousd": 9, "model": "m-far"}]] * 2
+
+
 def test_an_error_in_a_process_is_the_steps_own(store: EventStore) -> None:
     """Type, text and traceback are as if it had been raised here."""
 
