@@ -24,7 +24,7 @@ from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
 from actum.eventstore import ANY, Append, RawEvent, TreeState
-from actum.eventstore.check.views import Rebuild, rows_in
+from actum.eventstore.check.views import Rebuild, rows_in, rows_of
 from actum.eventstore.custody.erasures import Erasures, read_custody
 from actum.eventstore.floor import HotStore, Stretch
 from actum.eventstore.sealing.sealer import origin_of, system_stream
@@ -164,7 +164,7 @@ def _begin(
         _tree_of(segments, trust),
         ((name, version, leaf) for name, (version, leaf) in heads.items()),
         gone,
-        (row for _, row in rows.items()),
+        rows_of(rows),
     )
 
 

@@ -30,10 +30,11 @@ class Case:
                 return run
             keys = list(run.open)
             key = keys[self.order[count % len(self.order)] % len(keys)]
-            run.settle(key, self._outcome(run, key, self.answers[count % len(self.answers)]))
+            run.settle(key, self.outcome(run, key, self.answers[count % len(self.answers)]))
         raise AssertionError("it does not come to an end")
 
-    def _outcome(self, run: Driven, key: str, chance: int) -> Outcome:
+    def outcome(self, run: Driven, key: str, chance: int) -> Outcome:
+        """What this one ends with."""
         if isinstance(run.open[key], Approve):
             return rejected() if chance % 4 == 0 else granted()
         if chance == 9:

@@ -88,6 +88,8 @@ class BesideFlow:
         frame, now_us = self._frame, self._frame.driver.now_us
         waits = False
         for need in step.needs:
+            if need.closes_loop and isinstance(visit, Beside):
+                continue  # renewals that wait for each other would wait for ever
             ended_us = self._ended_us.get(need.source)
             if ended_us is None or now_us - ended_us <= need.good_us:
                 continue

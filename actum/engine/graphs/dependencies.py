@@ -14,7 +14,8 @@ its digest is theirs. The kinds:
 - `parallel`: it waits for nothing: what the other returned is there or not when it starts. A step with nothing but
   parallel dependencies waits for what those wait for, so that they start together.
 
-Steps that depend on nothing start at once.
+Steps that depend on nothing start at once. A step may use the outputs of what it depends on, directly or through
+others, and of no other step.
 
 A required or optional dependency may expire (`expires`, `on_expired`: as in a transition), and may be periodic
 (`every`: as in a step): then the other step runs again each interval, and the newest result is what is depended on.
@@ -33,6 +34,7 @@ from actum.engine.graphs.kinds import Every
 from actum.engine.graphs.periods import read_every
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.templates import parse
+from actum.engine.graphs.undeclared import refuse_undeclared
 from actum.engine.payloads.json_values import kind as kind_of
 from actum.engine.payloads.json_values import plain
 from actum.errors import near_miss
@@ -83,6 +85,7 @@ def without_dependencies(raw: Any, place: Place) -> Any:
     flow = raw.get("flow", {})
     flow = flow if isinstance(flow, dict) else {}
     _refuse_both(needs, flow, place / "flow")
+    refuse_undeclared(steps, ids, {id_: [one.on for one in of] for id_, of in needs.items()}, flow, place / "steps")
     waits = {id_: _waits(id_, needs) for id_ in needs}
     continues = _continuing(raw, steps, ids, needs)
     transitions = [_transition(one, id_, one.on in continues) for id_ in waits for one in waits[id_]]
@@ -142,6 +145,9 @@ def resolved(graph: Graph) -> Graph:
 def _outline(step: GraphStep, place: Place) -> dict[str, Any]:
     """What bears on dependencies of a step that Python has built, as a file would say it."""
     made: dict[str, Any] = {"id": step.id, "inputs": step.inputs, "optional_inputs": list(step.optional_inputs)}
+    made["config"] = step.config
+    if step.question is not None:
+        made |= {"title": step.question.title, "context": step.question.context}
     if step.run is not None:
         made["run"] = step.run.ref
     if step.catches or step.on_error != "fail":

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from actum.engine.graphs import routing
 from actum.engine.graphs.asking import do
-from actum.engine.graphs.beside import Beside, BesideFlow, Renewal
+from actum.engine.graphs.beside import Beside, BesideFlow
+from actum.engine.graphs.branches import cancel_branches
 from actum.engine.graphs.conditions import NoAnswer, Test
 from actum.engine.graphs.human_form import answer
 from actum.engine.graphs.inputs import prepare_input
@@ -89,16 +90,12 @@ class Frame:
     @property
     def stopped(self) -> bool:
         """Whether nothing that happens in it counts any more."""
-        frame = self
-        while True:
+        for frame in self.around():
             if frame.failure is not None or frame.early is not MISSING or frame.over:
                 return True
-            owner = frame.owner
-            if owner is None:
-                return False
-            if owner.settled or owner.left_behind:
+            if frame.owner is not None and (frame.owner.settled or frame.owner.left_behind):
                 return True
-            frame = owner.frame
+        return False
 
     def count(self, change: int) -> None:
         """So many more steps run, here and so in every graph around."""
@@ -328,43 +325,12 @@ class Frame:
             self._count_visit(visit.step, step)
             self.lost.pop(visit.step, None)
             if step.cancel_rest:
-                self._cancel_branches(visit, step)
+                cancel_branches(self, visit, step)
         if step.needs and self.beside.holds(visit, step):
             return
         visit.begun = True
         self.beside.begins(visit, step)
         self._start(visit.step, visit.occurrence, visit)
-
-    def _cancel_branches(self, visit: Visit, step: StepPlan) -> None:
-        """The join has what it waited for: what is still under way in the branches that lead to it ends here."""
-        steps = self.plan.steps
-
-        def leads_here(number: int) -> bool:
-            join = steps[number].leads_to
-            while join is not None and join != visit.step:
-                join = steps[join].leads_to
-            return join is not None
-
-        losers: dict[Visit, None] = dict.fromkeys(self.beside.cancel(leads_here))
-
-        def lost(opened: Open) -> bool:
-            while opened.frame is not self:
-                if opened.frame.owner is None:
-                    return False
-                opened = opened.frame.owner
-            if isinstance(opened.visit, Renewal):
-                return not opened.visit.wanted
-            if opened.left_behind or not leads_here(opened.visit.step):
-                return False
-            if not isinstance(opened.visit, Beside):
-                losers[opened.visit] = None
-            return True
-
-        race = Raced(visit.occurrence, self.scope, self.last_ended, name=f"{step.id}.join")
-        self.driver.give_up(race, lost)
-        for one in losers:
-            self.last.pop(one.step, None)
-            self.driver.next(self, self.marking.end(one, []))
 
     def _count_visit(self, number: int, step: StepPlan) -> None:
         self.visited[number] += 1

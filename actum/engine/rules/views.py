@@ -116,12 +116,13 @@ def rebuild(events: Iterable[RecordedEvent], room: int = 4_096) -> Iterator[View
     Memory is flat: of the executions that may still change their rows, at most `room` are in memory.
     """
     open_ = Spilled[Execution](room)
+    near = open_.recent
     for event in events:
         stream = event.stream
         if not stream.startswith("execution/"):
             continue
         id_ = stream.removeprefix("execution/")
-        state = open_.get(id_)
+        state = near.get(id_) or open_.get(id_)
         if state is None:
             if event.version:
                 continue  # ended before: what comes after an end changes no row

@@ -11,12 +11,13 @@ from actum.eventstore.protocol import EventStore, ViewRow
 from actum.eventstore.spilled import Spilled, in_step
 from actum.eventstore.views import VIEWS
 
-__all__ = ["ROWS", "Rebuild", "Rows", "by_view", "compare_rows", "kept_rows", "rows_in"]
+__all__ = ["ROWS", "Rebuild", "Rows", "by_view", "compare_rows", "kept_rows", "rows_in", "rows_of"]
 
 ROWS: Final = 4_096
 """Rows in memory: some 8 MB, twice."""
 
-Rows = Spilled[ViewRow]
+Rows = Spilled[tuple[str, tuple[Any, ...], tuple[Any, ...]]]
+"""View, key, and the other columns in the order of the view's shape; an ellipsis for one that is not given."""
 
 
 class Rebuild(Protocol):
@@ -39,9 +40,16 @@ def kept_rows(store: EventStore) -> Iterator[ViewRow]:
 def rows_in(given: Iterable[ViewRow], room: int = ROWS) -> Rows:
     """Rows by view and key; at most so many are in memory."""
     rows = Rows(room)
-    for row in given:
-        rows[repr((row.view, *row.key))] = row  # the key of a row that somebody forged may hold anything
+    for view, key, row in given:
+        values = tuple([(row or {}).get(column, ...) for column in VIEWS[view].columns])
+        rows[repr((view, *key))] = view, key, values  # the key of a row that somebody forged may hold anything
     return rows
+
+
+def rows_of(rows: Rows) -> Iterator[ViewRow]:
+    """The rows again, by view and key."""
+    for _, (view, key, values) in rows.items():
+        yield ViewRow(view, key, dict(zip(VIEWS[view].columns, values, strict=True)))
 
 
 def by_view(rows: Iterable[ViewRow]) -> dict[str, dict[tuple[str, ...], Mapping[str, Any]]]:
@@ -59,16 +67,16 @@ def compare_rows(kept: Rows, wanted: Rows, faults: Faults) -> int:
         compared += ours is not None
         if ours == log:
             continue
-        view, key, _ = ours or log or ("", (), None)
+        view, key, _ = ours or log or ("", (), ())
         where = f"view {view}, key {'/'.join(map(str, key))}"
         if ours is None:
             missing.beside(f"{where}: the row is missing")
         elif log is None:
             faults.beside(f"{where}: the row does not follow from the log")
         else:
-            row, other = ours.row or {}, log.row or {}
-            column = next(c for c in VIEWS[view].columns if c not in other or other[c] != row[c])
-            faults.beside(f"{where}: {column} is {row[column]!r}, the log gives {other.get(column)!r}")
+            each = zip(VIEWS[view].columns, ours[2], log[2], strict=True)
+            column, value, other = next(one for one in each if one[1] != one[2])
+            faults.beside(f"{where}: {column} is {value!r}, the log gives {None if other is ... else other!r}")
     if missing.count:
         faults.beside(missing.elsewhere)
         faults.count += missing.count - 1

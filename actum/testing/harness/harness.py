@@ -34,7 +34,9 @@ _SOON_S = 1e-6
 class Harness:
     """A store in memory, a worker and a clock, for one test. Use it as `with Harness(…) as harness:`.
 
-    Nothing is waited for: time stands still until `skip` or `finish` lets it pass. Plain steps run in the same thread.
+    Nothing is waited for: time stands still until `skip`, or a flow's `finish`, lets it pass. Plain steps run in the
+    same thread.
+    Raises `BadInput` in an async test: it brings its own event loop.
 
     - `steps`: what steps answer instead of running, by name; see `Script`. `script` changes it on the way.
     - `services`: what steps ask for by name.
@@ -48,6 +50,8 @@ class Harness:
         services: Mapping[str, Any] | None = None,
         others: Sequence[Code] = (),
     ) -> None:
+        if _in_a_loop():
+            raise BadInput("a Harness brings its own event loop: use it in a plain test, not in an async one")
         self._loop = VirtualLoop()
         self.world = VirtualWorld(seed=0)
         self.store: EventStore = MemoryStore(clock=self._now_us)
@@ -87,6 +91,7 @@ class Harness:
         """Kill the worker where it stands, and let another one take over what it has left."""
 
         async def killed() -> None:
+            self._codes |= self.engine._code  # what it knows of children, as if it were in a module
             await self.engine.close()
             self._engine = None
             _, refused = await self.engine.recover()
@@ -115,12 +120,7 @@ class Harness:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the harness's time, and give what it returns."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return self._loop.run_until_complete(work)
-        work.close()
-        raise BadInput("a Harness brings its own event loop: use it in a plain test, not in an async one")
+        return self._loop.run_until_complete(work)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -187,7 +187,7 @@ class Harness:
             await asyncio.sleep(_SOON_S)
         await self._settle()
 
-    async def finish(self, flow: Flow) -> None:
+    async def _finish(self, flow: Flow) -> None:
         """Let time pass until an execution has ended, or only people or others can move it on."""
         await self._settle()
         while not flow.ended and (due := self.due_s()) is not None:
@@ -195,6 +195,14 @@ class Harness:
 
     def _left(self) -> str:
         return ", ".join(run.id for run in self.engine.runs if not run.at_rest)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class Flow:
@@ -229,7 +237,7 @@ class Flow:
 
     def finish(self) -> Ended:
         """Let time pass until it has ended, or only people or others can move it on; what it has come to."""
-        self._harness.do(self._harness.finish(self))
+        self._harness.do(self._harness._finish(self))
         return self.now()
 
     def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given as forall
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.load import load_graph, read_graph
 from actum.engine.graphs.picture import dot, mermaid, text
-from actum.engine.rules.calls import Done, Give, Outcome, Take
+from actum.engine.rules.calls import Approve, Call, Done, Give, Outcome, Take
 from actum.errors import DefinitionError
 from tests.engine.planner_driver import Driven, failed, granted, nothing, rejected
+from tests.engine.random_graphs import Case, cases
 
 HOUR = 3_600 * 1_000_000
 
@@ -163,6 +168,30 @@ def test_results_that_never_are_young_enough_together_end_the_execution() -> Non
     assert "after 10 renewals" in run.error.message
 
 
+def test_two_steps_of_a_loop_do_not_wait_for_each_others_renewal() -> None:
+    """Each rests on the other's result; what closes the loop is not followed by a renewal."""
+    graph = (
+        Graph("g", max_visits=3)
+        .step("a", nothing)
+        .step("b", nothing)
+        .wait("rest", "9h")
+        .step("z", nothing, join=2)
+        .edge("a", "b", expires="1h")
+        .edge("b", "a", when={"source": "b.more", "operator": "eq", "value": True}, expires="1h")
+        .edge("b", "z", expires="1h")
+        .edge("rest", "z")
+        .start("a", "rest")
+        .build()
+    )
+    run = Driven(graph).begin()
+    for key in ("a#0", "b#0", "a#1", "b#1"):
+        run.settle(key, at(0, {"more": key == "b#0"}))
+    run.settle("rest#0", at(9, kind="fired"))
+    run.settle("a#2", at(9))
+    run.settle("b#2", at(9))
+    assert list(run.open) == ["z#0"]
+
+
 def test_a_new_round_of_a_loop_leaves_what_waits_for_a_renewal_behind() -> None:
     """The old visit does not start when the renewal ends; the new one does, on the new result."""
     graph = (
@@ -249,3 +278,48 @@ def test_only_what_a_step_rests_on_expires(kind: str) -> None:
 
     with pytest.raises(DefinitionError, match=f"has no meaning for a dependency of kind {kind}"):
         read_graph({"name": "g", "steps": steps})
+
+
+# -- whatever happens ----------------------------------------------------------------------------------------------
+
+
+@forall(cases(), st.lists(st.integers(0, 3), min_size=5, max_size=9), st.lists(st.integers(0, 4), min_size=3))
+@settings(max_examples=50, deadline=None)
+def test_no_step_starts_on_what_has_expired(case: Case, limits: list[int], gaps: list[int]) -> None:
+    """Any graph, loops and joins and failures in it, whose results are good for some hours or for ever: it ends, what
+    starts is young enough, and the same outcomes lead to the same wishes."""
+    transitions = tuple(
+        replace(one, expires_s=limits[n % len(limits)] * 3_600 or None)
+        if one.target in case.graph.plan.numbers and one.target != one.source
+        else one
+        for n, one in enumerate(case.graph.transitions)
+    )
+    graph = replace(case.graph, transitions=transitions).build()
+    good: dict[str, list[tuple[str, int]]] = {}
+    forward = {(edge.source, edge.target) for edge in graph.plan.shape.edges if not edge.back}
+    for one in transitions:
+        if one.expires_s is not None and (graph.plan.numbers[one.source], graph.plan.numbers[one.target]) in forward:
+            good.setdefault(one.target, []).append((one.source, round(one.expires_s * 1_000_000)))
+    run, now = Driven(graph).begin(), 0
+    made: dict[str, int] = {}
+    for count in range(2_000):
+        if run.ended is not None:
+            break
+        keys = list(run.open)
+        key = keys[case.order[count % len(case.order)] % len(keys)]
+        now += gaps[count % len(gaps)] * HOUR
+        outcome = case.outcome(run, key, case.answers[count % len(case.answers)])._replace(at_us=now)
+        id_ = key.partition("#")[0]
+        if outcome.kind != "failed" and outcome.kind != "rejected":
+            made[id_] = now
+        for wish in run.settle(key, outcome):
+            if isinstance(wish, (Call, Approve)):
+                target = wish.key.partition("#")[0]
+                for source, good_us in good.get(target, ()):
+                    if f"{source}" in run.planner._frame.values.outputs:
+                        assert now - made[source] <= good_us, (target, source)
+    assert run.ended is not None
+    again = Driven(graph).begin()
+    for key, outcome in run.record:
+        again.settle(key, outcome)
+    assert again.wishes == run.wishes

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given as forall
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from actum.engine import Every, Graph, Over
 from actum.engine.graphs.load import load_graph, read_graph
 from actum.engine.graphs.picture import text
+from actum.engine.rules.calls import Done, Outcome, Sleep, Take
 from actum.errors import DefinitionError, ExecutionFailed
 from actum.eventstore import EventStore, open_store
-from tests.engine.planner_driver import nothing
+from tests.engine.planner_driver import Driven, nothing
+from tests.engine.random_graphs import Case, cases
 from tests.engine.world import engine_on, history, sound, until, virtually
 
 
@@ -265,3 +271,35 @@ def test_two_dependents_that_say_different_intervals_are_refused() -> None:
     ]
     with pytest.raises(DefinitionError, match="elsewhere 'a' runs every '1m'; say it once"):
         read_graph({"name": "g", "steps": steps})
+
+
+@forall(cases(), st.integers(0, 6), st.integers(2, 4), st.lists(st.integers(0, 100), min_size=3), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_rounds_change_nothing_about_the_flow(case: Case, which: int, times: int, gaps: list[int], ends: bool) -> None:
+    """Any graph with a periodic step in it comes to its one end, takes no transition twice for a round, and asks for
+    the same when it is replayed."""
+    number = which % len(case.graph.steps)
+    step = case.graph.steps[number]
+    if step.run is None:
+        return
+    steps = list(case.graph.steps)
+    steps[number] = replace(step, every=Every(30, times=times if ends else None))
+    run, now = Driven(replace(case.graph, steps=tuple(steps)).build()).begin(), 0
+    for count in range(5_000):
+        if run.ended is not None:
+            break
+        keys = list(run.open)
+        key = keys[case.order[count % len(case.order)] % len(keys)]
+        now += gaps[count % len(gaps)] * 1_000_000
+        chance = case.answers[count % len(case.answers)]
+        given = Outcome("fired") if ".every#" in key else case.outcome(run, key, chance)
+        run.settle(key, given._replace(at_us=now))
+    assert run.ended is not None
+    took = [(one.source, one.source_occurrence, one.target) for one in run.wishes if isinstance(one, Take)]
+    rounds = {f"{step.id}#{one.occurrence}" for one in run.wishes if isinstance(one, Sleep)}
+    assert len(took) == len(set(took))
+    assert not ends or rounds or not isinstance(run.ended, Done) or step.id not in run.called
+    again = Driven(run.graph).begin()
+    for key, outcome in run.record:
+        again.settle(key, outcome)
+    assert again.wishes == run.wishes
