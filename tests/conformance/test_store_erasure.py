@@ -1,4 +1,4 @@
-"""Erasure, holds and retention on every backend: what goes, what stays, and that the log says so."""
+"""A subject's payloads are erased, or what stands against it is named."""
 
 from __future__ import annotations
 
@@ -10,72 +10,19 @@ from uuid import uuid4
 import pytest
 
 from actum.errors import BadInput, ErasureRefused, StoreUnavailable
-from actum.events import Actor, RecordedEvent
 from actum.eventstore import ANY, Append, EventStore
 from actum.eventstore.check.store import check_store
-from actum.eventstore.check.verdict import Check
-from actum.eventstore.custody.custodian import lift_hold, place_hold, set_retention
+from actum.eventstore.custody.custodian import lift_hold, place_hold
 from actum.eventstore.custody.erasing import Found, erase_subject, finish, unfinished
-from actum.eventstore.custody.erasures import read_custody
-from actum.eventstore.custody.retaining import Standing, look, run_retention
-from actum.eventstore.custody.retention import Policy
-from actum.testing.builders import event, execution_row
-from actum.testing.clock import NOON_US
+from actum.testing.builders import event
 from actum.testing.faults import FaultyStore
-
-OFFICER = Actor("person", "p-dpo")
-ANNA, BERT = "anna@example.org", "bert@example.org"
-DAY_US = 86_400_000_000
-FAR_US = NOON_US + 1_000 * DAY_US
-"""Long after everything here was recorded."""
-
-
-def write(
-    store: EventStore,
-    name: str,
-    subject: str | None = None,
-    *,
-    stream: str = "execution/a",
-    payload_class: Any = "personal",
-    personal: tuple[str, ...] = (),
-    type: str = "step.completed",
-    status: str = "completed",
-) -> RecordedEvent:
-    """An event with a payload, under the subject's key, and a row for its execution; as the store reads it."""
-    new = event(name, type, b'{"name":"%s","n":1}' % name.encode())
-    key = None if subject is None else store.key_for(subject)
-    new = replace(new, key=key, payload_class=payload_class, personal=personal)
-    id_ = stream.partition("/")[2]
-    rows = [execution_row(id_, status=status)] if stream.startswith("execution/") else []
-    position = store.append([Append(stream, ANY, [new], rows)]).first_position
-    return at(store, position)
-
-
-def at(store: EventStore, position: int) -> RecordedEvent:
-    return next(store.read(position - 1, 1))
+from tests.conformance.erasing import ANNA, BERT, DAY_US, FAR_US, OFFICER, at, hold, now, payloads, write
 
 
 def erase(store: EventStore, subject: str, **options: Any) -> Found:
     return erase_subject(
         store, subject, **{"basis": "gdpr-17", "reason": "asked", "by": OFFICER, "clock": now} | options
     )
-
-
-def now() -> int:
-    return FAR_US
-
-
-def hold(store: EventStore, **options: Any) -> str:
-    return place_hold(store, **{"reason": "a case", "by": OFFICER, "clock": now} | options)
-
-
-def retain(store: EventStore, *words: str) -> Standing:
-    set_retention(store, Policy.from_words(words), by=OFFICER, clock=now)
-    return run_retention(store, by=OFFICER, clock=now)
-
-
-def payloads(store: EventStore) -> Check:
-    return next(check for check in check_store(store).checks if check.name == "payloads")
 
 
 # -- erasing a subject -------------------------------------------------------------------------------------------
@@ -313,146 +260,6 @@ def test_an_erasure_that_was_killed_after_the_name_went_is_completed_too(store: 
     assert payloads(store).ok is True
     assert unfinished(store) == set()
     assert finish(store).payloads == 0
-
-
-# -- retention ---------------------------------------------------------------------------------------------------
-
-
-def test_retention_destroys_what_is_past_its_time(store: EventStore) -> None:
-    """Payloads of the classes and types that the policy names go when they are old enough; headers never."""
-    personal, business = write(store, "x"), write(store, "y", payload_class="business")
-    called = write(store, "z", type="model.called", payload_class="business")
-    public = write(store, "w", payload_class="public")
-
-    standing = retain(store, "personal=30d", "business=100y", "type:model.called=7d")
-
-    assert [(str(one.rule), one.to_go) for one in standing.rules] == [
-        ("personal", 1),
-        ("business", 0),
-        ("type:model.called", 1),
-    ]
-    assert [at(store, e.position).payload is None for e in (personal, business, called, public)] == [
-        True,
-        False,
-        True,
-        False,
-    ]
-    assert at(store, personal.position).header == personal.header
-    assert payloads(store).detail.endswith("2 were erased, as the log says")
-
-
-def test_retention_says_by_which_rule_it_went(store: EventStore) -> None:
-    """One event for each rule, exact enough to tell for any payload whether it is meant."""
-    write(store, "x")
-    write(store, "z", type="model.called")
-
-    retain(store, "personal=30d", "type:model.called=7d")
-
-    of_class, of_type = [e.facts for e in store.read(types=["payload.erased"])]
-    assert of_class["basis"] == of_type["basis"] == "retention"
-    assert (of_class["payload_class"], of_class["except_types"]) == ("personal", ["model.called"])
-    assert of_type["event_type"] == "model.called"
-    assert of_class["payloads"] == of_type["payloads"] == 1
-
-
-def test_retention_reaches_payloads_under_a_key_and_single_parts(store: EventStore) -> None:
-    """A personal part goes by the rule of personal, and the rest of its payload by its own."""
-    whole = write(store, "x", ANNA)
-    parted = write(store, "y", ANNA, payload_class="business", personal=("/name",))
-
-    retain(store, "personal=30d")
-
-    assert at(store, whole.position).payload is None
-    assert at(store, parted.position).value() == {"name": None, "n": 1}
-    assert store.keys_of(ANNA), "retention is of payloads; the subject is still known"
-
-
-def test_retention_leaves_what_is_held(store: EventStore) -> None:
-    """A hold wins over the policy; when it is lifted, the next run takes what it kept."""
-    kept, gone = write(store, "x"), write(store, "y", stream="execution/b")
-    id_ = hold(store, execution="a")
-
-    standing = retain(store, "personal=30d")
-
-    assert (standing.rules[0].to_go, standing.rules[0].held) == (1, 1)
-    assert at(store, kept.position).payload is not None
-    assert at(store, gone.position).payload is None
-    assert check_store(store).verdict == "verified"
-    lift_hold(store, id_, reason="over", by=OFFICER, clock=now)
-    run_retention(store, by=OFFICER, clock=now)
-    assert at(store, kept.position).payload is None
-
-
-def test_retention_leaves_what_has_not_ended(store: EventStore) -> None:
-    """An execution that still runs keeps its payloads however old they are; the log names it."""
-    kept = write(store, "x", status="waiting")
-    gone = write(store, "y", stream="execution/b")
-
-    standing = retain(store, "personal=30d")
-
-    assert standing.rules[0].spared == ("execution/a",)
-    assert at(store, kept.position).payload is not None
-    assert at(store, gone.position).payload is None
-    assert next(iter(store.read(types=["payload.erased"]))).facts["spared"] == ["execution/a"]
-
-
-def test_retention_leaves_what_explains_the_log(store: EventStore) -> None:
-    """Definitions and the log's own events have no time to go, whatever the policy says."""
-    definition = write(store, "x", stream="workflow/w", type="workflow.published", payload_class="public")
-    set_retention(store, Policy.from_words(["public=1d", "business=1d"]), by=OFFICER, clock=now)
-
-    standing = run_retention(store, by=OFFICER, clock=now)
-
-    assert [one.kept for one in standing.rules] == [0, 0]
-    assert at(store, definition.position).payload is not None
-
-
-def test_nothing_is_due_twice(store: EventStore) -> None:
-    """What went is not counted again, and a run with nothing due says nothing in the log."""
-    write(store, "x")
-    retain(store, "personal=30d")
-    head = store.head()
-
-    standing = run_retention(store, by=OFFICER, clock=now)
-
-    assert (standing.rules[0].kept, standing.rules[0].to_go, store.head()) == (0, 0, head)
-
-
-def test_a_run_that_was_killed_is_completed_by_the_next(store: EventStore) -> None:
-    """The word is there and the payloads are too: the next run destroys them without another word."""
-    kept = write(store, "x")
-    set_retention(store, Policy.from_words(["personal=30d"]), by=OFFICER, clock=now)
-    with pytest.raises(StoreUnavailable):
-        run_retention(FaultyStore(store, landed=True), by=OFFICER, clock=now)
-    assert payloads(store).ok is False
-
-    run_retention(store, by=OFFICER, clock=now)
-
-    assert at(store, kept.position).payload is None
-    assert len(list(store.read(types=["payload.erased"]))) == 1
-
-
-def test_looking_changes_nothing(store: EventStore) -> None:
-    """What is due, what is the oldest, and when the next is due can be asked without anything going."""
-    kept = write(store, "x")
-    set_retention(store, Policy.from_words(["personal=1y"]), by=OFFICER, clock=now)
-    head = store.head()
-
-    (rule,) = look(store, kept.recorded_at).rules
-
-    assert (rule.kept, rule.to_go, rule.oldest) == (1, 0, kept.recorded_at)
-    assert rule.next_due is not None
-    assert rule.next_due > kept.recorded_at
-    assert store.head() == head
-
-
-def test_without_a_policy_nothing_is_due(store: EventStore) -> None:
-    """Everything is kept until somebody says otherwise."""
-    write(store, "x")
-
-    with pytest.raises(BadInput, match="no retention policy"):
-        run_retention(store, by=OFFICER, clock=now)
-    assert read_custody(store).policy is None
 
 
 # -- verification ------------------------------------------------------------------------------------------------

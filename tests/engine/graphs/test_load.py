@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from actum.errors import DefinitionError
 from tests.engine.planner_driver import Driven, granted, rejected
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+NOBODY = 65534
 RENAMED = {"tests.pipelines": "examples.ia_modules"}
 
 
@@ -441,11 +443,16 @@ def test_files_that_are_not_there_or_not_files(tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path / "gone.json").problem
     assert "is a directory" in refused(tmp_path).problem
     assert "does not exist" in refused("name: m").problem  # one line that is no JSON is a file's name
-    secret = write(tmp_path, "secret.json", TEXT)
-    secret.chmod(0)
-    if os.access(secret, os.R_OK):
-        pytest.skip("this user may read everything")
-    assert "cannot be read: Permission denied" in refused(secret).problem
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        secret = write(Path(folder), "secret.json", TEXT)
+        secret.chmod(0)
+        me = os.geteuid()
+        os.seteuid(me or NOBODY)  # root may read everything
+        try:
+            assert "cannot be read: Permission denied" in refused(secret).problem
+        finally:
+            os.seteuid(me)
 
 
 def test_yaml_words_and_numbers_mean_what_they_look_like() -> None:
