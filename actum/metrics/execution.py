@@ -81,6 +81,7 @@ class Execution:
         "outcome",
         "recorded_outcome",
         "retries",
+        "scheduled",
         "start_position",
         "started_us",
         "tally",
@@ -129,6 +130,8 @@ class Execution:
         self.compensated = False
         self.intervened = False
         self.operations: dict[OperationKey, Operation] | None = None
+        self.scheduled: dict[OperationKey, tuple[str, tuple[str, ...]]] | None = None
+        """Steps that wait for what they need → since when, and for what."""
         self.undoing: dict[OperationKey, tuple[bool, int]] | None = None
         """Compensations begun and not closed → whether their last event is inside the window, and where it is."""
         self.labels: dict[tuple[str, int | None, bool], Label] | None = None

@@ -244,14 +244,17 @@ _FOR_THE_ENGINE = {
 }
 """Methods that parts of the engine call on each other."""
 _MADE_BY_THE_ENGINE = (
+    "ChildHandle",
     "Context",
     "Ended",
-    "Flow",
-    "PromiseBroken",
-    "SimulationFailed",
     "EventStore",
+    "Flow",
     "Handle",
+    "PromiseBroken",
+    "Savepoint",
+    "SimulationFailed",
     "StepInfo",
+    "Won",
 )
 """Classes of which users get objects and make none."""
 _WIDTH = 120

@@ -22,6 +22,7 @@ from actum.engine.graphs.kinds import (
     SucceedWith,
     Transform,
 )
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput
 
@@ -127,6 +128,8 @@ class GraphStep:
     """Where the code runs; "" is as its `@step` says, or else the event loop or a thread."""
     depends_on: Any = None
     """What it waits for, in JSON, as another way to write the transitions into it; none in a graph that was built."""
+    needs: Needs | None = None
+    """What of the engine's resources each attempt must have before it begins."""
 
     @property
     def kind(self) -> str:

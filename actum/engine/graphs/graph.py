@@ -40,6 +40,7 @@ from actum.engine.graphs.kinds import (
 from actum.engine.graphs.place import Place
 from actum.engine.payloads.classes import Classes, classes_of_schemas, escaped
 from actum.engine.payloads.json_values import plain
+from actum.engine.resources.needs import needs_of
 from actum.engine.rules.retry import Retry
 from actum.errors import BadInput
 
@@ -146,6 +147,8 @@ class Graph(OtherSteps):
         every: Every | str | float | None = None,
         executor: str = "",
         depends_on: Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        needs: Mapping[str, int] | None = None,
+        breaker: str | None = None,
     ) -> Graph:
         """With one more step; the first one added is where the graph starts.
 
@@ -172,7 +175,7 @@ class Graph(OtherSteps):
           `when`, `expires`, `on_expired` and `every`: another way to write the transitions into this step and its
           `join`, as in files. `build` makes transitions of them.
         - `max_visits`: how often it may start in one execution; a cycle needs one.
-        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`: as for `step`.
+        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`, `needs`, `breaker`: as for `step`.
 
         Raises `BadInput` (`DefinitionError` names the place) for what cannot be meant; what concerns several steps
         is found when the graph is first used.
@@ -185,6 +188,7 @@ class Graph(OtherSteps):
             tries = Retry.of(retry)
             timeout_s = None if timeout is None else seconds(timeout)
             code = Code.of(run)
+            required = needs_of(needs, breaker)
         except BadInput as exc:
             raise place.error(str(exc)) from None
         stated, catches = stated_on_error(on_error, fallback)
@@ -221,6 +225,7 @@ class Graph(OtherSteps):
                 every=stated_every(every, id, place / "every"),
                 executor=executor,
                 depends_on=depends_on,
+                needs=required,
             )
         )
 

@@ -34,7 +34,8 @@ from actum.engine.graphs.model import (
 from actum.engine.graphs.periods import read_every
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.templates import canonical
-from actum.errors import near_miss
+from actum.engine.resources.needs import Needs, needs_of
+from actum.errors import BadInput, near_miss
 
 __all__ = ["read_budget", "read_step"]
 
@@ -80,6 +81,8 @@ _ONLY_STEPS: Final = (
         "services",
         "every",
         "executor",
+        "needs",
+        "breaker",
     ),
 )
 
@@ -149,7 +152,15 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
         tuple(model.services),
         None if model.every is None else read_every(model.every, id_, place / "every"),
         model.executor,
+        needs=_needs(model, place),
     )
+
+
+def _needs(model: StepModel, place: Place) -> Needs | None:
+    try:
+        return needs_of(model.needs, model.breaker)
+    except BadInput as exc:
+        raise place.error(str(exc)) from None
 
 
 def _join(raw: Any, place: Place) -> Any:
@@ -190,15 +201,11 @@ def _goto(model: StepModel, place: Place) -> tuple[str, ...]:
 
 
 def read_budget(model: BudgetModel | None, place: Place) -> Budget | None:
-    """What may be spent. Raises `DefinitionError` for what nothing records."""
+    """What may be spent."""
     if model is None:
         return None
-    for field in ("cost_usd", "tokens"):
-        if getattr(model, field) is not None:
-            raise (place / field).error(
-                "cannot be kept: nothing records what a step has used of it; limit steps or seconds"
-            )
-    return Budget(model.steps, None if model.seconds is None else read_duration(model.seconds, place / "seconds"))
+    seconds = None if model.seconds is None else read_duration(model.seconds, place / "seconds")
+    return Budget(model.steps, seconds, model.tokens, model.cost_usd)
 
 
 # -- the other kinds -----------------------------------------------------------------------------------------------

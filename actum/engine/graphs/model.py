@@ -166,6 +166,8 @@ class StepModel(_Model):
     services: list[str] = Field(default_factory=list)
     every: Any = None
     executor: str = ""
+    needs: dict[str, Any] | None = None
+    breaker: str | None = None
 
 
 class TransitionModel(_Model):

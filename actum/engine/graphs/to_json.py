@@ -111,6 +111,8 @@ def _step(step: GraphStep) -> dict[str, Any]:
         "services": list(step.services) or None,
         "executor": step.executor or None,
         "every": None if step.every is None else _every(step.every),
+        "needs": dict(step.needs.units) or None if step.needs else None,
+        "breaker": step.needs.breaker or None if step.needs else None,
         "retry": _retry(step.retry),
         "compensate": step.compensate.ref if step.compensate else None,
         "on_error": _on_error(step),
@@ -156,7 +158,10 @@ def _every(every: Every) -> dict[str, Any]:
 
 
 def _budget(budget: Budget | None) -> dict[str, Any] | None:
-    return None if budget is None else _present({"steps": budget.steps, "seconds": budget.seconds})
+    if budget is None:
+        return None
+    cost = None if budget.cost_usd is None else str(budget.cost_usd)
+    return _present({"steps": budget.steps, "seconds": budget.seconds, "tokens": budget.tokens, "cost_usd": cost})
 
 
 def _kind(does: Kind) -> dict[str, Any]:

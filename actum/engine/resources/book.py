@@ -28,7 +28,6 @@ class Ask(NamedTuple):
     by: dict[str, str] = {}  # noqa: RUF012 - never changed
     """What quotas tell it apart by: name → value."""
     granted_us: int = 0
-    preemptible: bool = False
 
     @property
     def line(self) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@ what is its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,8 +38,6 @@ class Turn(NamedTuple):
     gates: dict[str, Gate]
     lines: dict[str, int]
     """Pool → how many wait, at other workers."""
-    wanted: list[Ask]
-    """What others wait for, of a higher rank than what can be taken back from this worker."""
 
 
 def exchange(
@@ -64,7 +62,7 @@ def exchange(
     if not (part.held or part.waiting or part.lines):
         del book.parts[said.worker]
     due = None if settled.due_us is None else max(0, settled.due_us - now_us)
-    return Turn(granted, due, stand, lines, _wanted(book, part.held.values(), rules))
+    return Turn(granted, due, stand, lines)
 
 
 def _gates(book: Book, said: Said, rules: Resources, now_us: int, gates: Gates, say: Say) -> dict[str, Gate]:
@@ -91,12 +89,3 @@ def _gates(book: Book, said: Said, rules: Resources, now_us: int, gates: Gates, 
         if gate.status == "open" and now_us >= gate.since_us + rules.breakers[name].open_for_us:
             stand[name] = say(name, "breaker.half_opened", now_us, {"breaker": name})
     return stand
-
-
-def _wanted(book: Book, held: Iterable[Ask], rules: Resources) -> list[Ask]:
-    """Asks that are first in line for something of which a hold of lower rank could give way."""
-    back = [ask for ask in held if ask.preemptible]
-    if not back:
-        return []
-    firsts = set(book.first.values())
-    return [ask for ask in book.waiting() if ask.id in firsts and any(ask.rank < one.rank for one in back)]

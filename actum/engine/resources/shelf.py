@@ -69,13 +69,14 @@ class FileShelf:
     shared = True
 
     def __init__(self, store: Path, tenant: str, now_us: Callable[[], int]) -> None:
-        folder = store.with_name(store.name + ".resources")
-        folder.mkdir(exist_ok=True)
-        self._path = folder / quote(tenant, safe="")
-        self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._path = store.with_name(store.name + ".resources") / quote(tenant, safe="")
+        self._lock: int | None = None
         self._now_us = now_us
 
     def change(self, do: Callable[[Book, int], T]) -> T:
+        if self._lock is None:
+            self._path.parent.mkdir(exist_ok=True)
+            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             before = self._read()
@@ -107,7 +108,8 @@ class FileShelf:
         return found.st_ino, found.st_mtime_ns
 
     def close(self) -> None:
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 class TableShelf:

@@ -32,7 +32,7 @@ def row(store: EventStore, id_: str) -> dict[str, Any]:
 def idle(engine: Engine) -> bool:
     """Whether nothing is held or waited for here."""
     desk = engine.desk
-    return not (desk._held or desk._waiting or desk._of or desk._lines or desk._refused)
+    return not any((desk._held, desk._waiting, desk._of, desk._lines, desk._refused))
 
 
 @step(needs={"gpu": 1})
