@@ -164,7 +164,7 @@ def test_a_durable_function_ends_as_if_nothing_had_gone_wrong(actum_seeds: Seeds
         if program.in_order and program.certain:
             assert life.end == end
 
-    actum_seeds(400, once, part)
+    actum_seeds(300, once, part)
 
 
 @parts
@@ -179,7 +179,7 @@ def test_a_graph_ends_as_if_nothing_had_gone_wrong(actum_seeds: Seeds, part: int
         if in_order(graph):
             assert life.output == output
 
-    actum_seeds(300, once, part)
+    actum_seeds(200, once, part)
 
 
 def test_letting_go_at_every_wait_changes_nothing(actum_seeds: Seeds) -> None:
@@ -194,7 +194,7 @@ def test_letting_go_at_every_wait_changes_nothing(actum_seeds: Seeds) -> None:
         if life.in_order:
             assert life.end == end
 
-    actum_seeds(200, once)
+    actum_seeds(150, once)
 
 
 @parts
@@ -205,4 +205,4 @@ def test_whatever_people_ask_in_any_weather_it_comes_to_a_lawful_end(actum_seeds
         draw = Random(f"asks {seed}")
         Life(anything(draw, free=True), luck_of(draw)).run(Weather.of(seed))
 
-    actum_seeds(400, once, part)
+    actum_seeds(300, once, part)
