@@ -17,6 +17,11 @@ settings.register_profile("actum", deadline=None, print_blob=True)
 settings.load_profile("actum")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: a long one that begins last would leave the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real input; the test is skipped, loudly, where it is absent."""

@@ -30,6 +30,7 @@
     │   ├── TimestampRefused    a time stamp is not to be believed
     │   └── CheckpointRefused   a checkpoint, its signatures or a key are not to be believed
     ├── WorkflowError
+    │   ├── BudgetExceeded      what is spent does not allow for another step (the step's failure)
     │   ├── StepFailed          a step used up its attempts (raised inside the workflow)
     │   ├── ApprovalRejected    a person said no, or the deadline passed (raised inside the workflow)
     │   ├── Incomplete          an execution has come as far as it can without more input
@@ -93,6 +94,7 @@ from actum.errors.store import (
 from actum.errors.target import TargetError, TargetGone, TargetRefused, TargetUnavailable
 from actum.errors.workflow import (
     ApprovalRejected,
+    BudgetExceeded,
     ChildFailed,
     ErasureRefused,
     ExecutionFailed,
@@ -118,6 +120,7 @@ __all__ = [
     "ApprovalRejected",
     "ArchiveDamaged",
     "BadInput",
+    "BudgetExceeded",
     "CheckpointMoved",
     "CheckpointRefused",
     "ChildFailed",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actum.events.facts import Count, DurationUs, Facts, Instant, Name, StepFacts
+from actum.events.facts import AttemptUsed, Count, DurationUs, Facts, Instant, Name, Reserved, StepFacts
 
 __all__ = ["EVENTS"]
 
@@ -24,6 +24,7 @@ class StepStarted(StepFacts):
     """Compensations of one group run side by side when their turn comes."""
     pivot: bool | None = None
     """Once it has completed, what completed before it is not undone any more."""
+    reserved: Reserved | None = None
 
 
 class StepScheduled(StepFacts):
@@ -39,9 +40,10 @@ class StepScheduled(StepFacts):
     compensation: Name | None = None
     undo_group: Name | None = None
     pivot: bool | None = None
+    reserved: Reserved | None = None
 
 
-class StepCompleted(StepFacts):
+class StepCompleted(StepFacts, AttemptUsed):
     """Payload: the result. Never runs again in this execution."""
 
     type = "step.completed"
@@ -49,7 +51,7 @@ class StepCompleted(StepFacts):
     duration_us: DurationUs | None = None
 
 
-class StepFailed(StepFacts):
+class StepFailed(StepFacts, AttemptUsed):
     """One attempt failed. Payload: `{"message": …, "traceback": …}`."""
 
     type = "step.failed"
@@ -60,7 +62,7 @@ class StepFailed(StepFacts):
     duration_us: DurationUs | None = None
 
 
-class StepTimedOut(StepFacts):
+class StepTimedOut(StepFacts, AttemptUsed):
     """One attempt took longer than it was given: a censored duration, not a fast one."""
 
     type = "step.timed_out"
@@ -92,7 +94,7 @@ class StepSkipped(StepFacts):
     reason: Literal["not_taken", "person"]
 
 
-class StepCancelled(StepFacts):
+class StepCancelled(StepFacts, AttemptUsed):
     """An attempt, or the wait for the next one, was given up: nobody wants the result. The effect may have happened."""
 
     type = "step.cancelled"

@@ -11,7 +11,7 @@ from actum.testing.warm import Warm
 from .commands import Shell
 
 WORKFLOWS = """
-from actum import Approval, step, workflow
+from actum import Approval, current_step, step, workflow
 
 @step
 async def double(n: int) -> int:
@@ -54,6 +54,15 @@ async def once(ctx, n: int) -> int:
 @workflow
 async def told(ctx, given: dict) -> str:
     return given["event"]["type"]
+
+@step
+async def asks(n: int, cost: int | None) -> None:
+    current_step().used(tokens_in=n, tokens_out=2, cost_nanousd=cost, model="m-small")
+
+@workflow
+async def spends(ctx, costs: list) -> None:
+    for cost in costs:
+        await asks(100, cost)
 
 not_one = 3
 """

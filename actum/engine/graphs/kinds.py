@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from actum.engine.rules.budgets import Budget
+
 if TYPE_CHECKING:
     from actum.engine.graphs.conditions import Condition
     from actum.engine.graphs.graph import Graph
@@ -170,15 +172,3 @@ class Catch:
 
     types: tuple[str, ...] = ("*",)
     then: str = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What may be spent: looked at before a step starts. Over it, the execution fails with `BudgetExceeded`.
-
-    `steps` is how many steps were started, `seconds` the time since the execution was. What is under way goes on
-    to its end, so that the time may be overrun by one step.
-    """
-
-    steps: int | None = None
-    seconds: float | None = None

@@ -201,15 +201,11 @@ def _goto(model: StepModel, place: Place) -> tuple[str, ...]:
 
 
 def read_budget(model: BudgetModel | None, place: Place) -> Budget | None:
-    """What may be spent. Raises `DefinitionError` for what nothing records."""
+    """What may be spent."""
     if model is None:
         return None
-    for field in ("cost_usd", "tokens"):
-        if getattr(model, field) is not None:
-            raise (place / field).error(
-                "cannot be kept: nothing records what a step has used of it; limit steps or seconds"
-            )
-    return Budget(model.steps, None if model.seconds is None else read_duration(model.seconds, place / "seconds"))
+    seconds = None if model.seconds is None else read_duration(model.seconds, place / "seconds")
+    return Budget(model.steps, seconds, model.tokens, model.cost_usd)
 
 
 # -- the other kinds -----------------------------------------------------------------------------------------------

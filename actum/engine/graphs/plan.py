@@ -174,12 +174,7 @@ def _template_of(does: Kind | None, place: Place) -> Template:
 
 def _budget(step: GraphStep, graph: Graph) -> Budget | None:
     """What is looked at before this step starts: of each limit, the nearest one."""
-    if step.budget is None or graph.budget is None:
-        return step.budget or graph.budget
-    return Budget(
-        step.budget.steps if step.budget.steps is not None else graph.budget.steps,
-        step.budget.seconds if step.budget.seconds is not None else graph.budget.seconds,
-    )
+    return graph.budget if step.budget is None else step.budget.over(graph.budget)
 
 
 class Plan:

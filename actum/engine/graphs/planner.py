@@ -55,6 +55,7 @@ class GraphPlanner:
 
     def __init__(self, graph: Graph, execution: str = "") -> None:
         self.execution = execution
+        self.budget = graph.budget
         self.started_us = 0
         """When the execution was started."""
         self.now_us = 0

@@ -91,6 +91,7 @@ def runnable(graph: Graph, step: GraphStep, finder: CodeFinder, place: Place) ->
         executor=step.executor,
         undo_group=step.undo_group,
         pivot=step.pivot,
+        budget=step.budget,
     )
     spec = replace(spec, services=services) if services else spec
     spec = replace(spec, needs=step.needs) if step.needs is not None else spec
@@ -147,6 +148,8 @@ def _inherited(spec: StepSpec, declared: StepSpec) -> StepSpec:
         undo_group=declared.undo_group if spec.undo_group is None else spec.undo_group,
         pivot=declared.pivot or spec.pivot,
         needs=declared.needs if spec.needs is None else spec.needs,
+        budget=declared.budget if spec.budget is None else spec.budget,
+        estimate=declared.estimate,
     )
 
 

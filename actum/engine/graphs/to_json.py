@@ -158,7 +158,10 @@ def _every(every: Every) -> dict[str, Any]:
 
 
 def _budget(budget: Budget | None) -> dict[str, Any] | None:
-    return None if budget is None else _present({"steps": budget.steps, "seconds": budget.seconds})
+    if budget is None:
+        return None
+    cost = None if budget.cost_usd is None else str(budget.cost_usd)
+    return _present({"steps": budget.steps, "seconds": budget.seconds, "tokens": budget.tokens, "cost_usd": cost})
 
 
 def _kind(does: Kind) -> dict[str, Any]:

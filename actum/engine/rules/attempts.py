@@ -9,12 +9,15 @@ import orjson
 from actum.engine.resources.needs import Needs
 from actum.engine.rules.calls import Failure
 from actum.engine.rules.commands import RecordCancelled, RecordFailure, RecordSuccess, Refuse
+from actum.engine.rules.pledges import Pledges
 from actum.engine.rules.state import Execution, StepState
+from actum.errors import BudgetExceeded
 from actum.events import Actor, NewEvent, to_text
 
 __all__ = [
     "begin_step",
     "cancel_step",
+    "never_started",
     "record_cancelled",
     "record_failure",
     "record_success",
@@ -96,6 +99,28 @@ def _current(state: Execution, key: str, attempt: int) -> StepState | None:
     return step
 
 
+def never_started(
+    facts: dict[str, Any], started: dict[str, Any], why: Failure, at: str, actor: Actor, given: bytes | None = None
+) -> list[NewEvent]:
+    """An attempt that cannot begin, as a failure for good: the workflow can see it, and so can the reader."""
+    failed = {**facts, "outcome": "failure", "error_type": why.error_type, "final": True, "duration_us": 0}
+    return [
+        NewEvent("step.started", {**facts, **started}, at, actor, payload=given),
+        NewEvent("step.failed", failed, at, actor, payload=said(why)),
+    ]
+
+
+def _not_again(state: Execution, step: StepState, command: RecordFailure) -> Failure | None:
+    """Why the budget, after this attempt, does not allow for another one."""
+    if command.budget is None:
+        return None
+    try:
+        Pledges(state, command.at, step, command.used).ask(step.step, command.budget, command.estimate)
+    except BudgetExceeded as exc:
+        return Failure("BudgetExceeded", str(exc))
+    return None
+
+
 def record_success(state: Execution, command: RecordSuccess, actor: Actor) -> list[NewEvent]:
     step = _current(state, command.key, command.attempt)
     if step is None:
@@ -103,6 +128,8 @@ def record_success(state: Execution, command: RecordSuccess, actor: Actor) -> li
     facts = step_facts(step, step.attempt)
     facts["outcome"] = "success"
     facts["duration_us"] = command.duration_us
+    if command.used is not None:
+        facts |= command.used
     return [NewEvent("step.completed", facts, to_text(command.at), actor, payload=command.result)]
 
 
@@ -116,7 +143,9 @@ def record_cancelled(state: Execution, command: RecordCancelled, actor: Actor) -
     step = _current(state, command.key, command.attempt)
     if step is None:
         return []
-    return [cancel_step(step, to_text(command.at), actor)]
+    event = cancel_step(step, to_text(command.at), actor)
+    event.facts.update(command.used or {})
+    return [event]
 
 
 def record_failure(state: Execution, command: RecordFailure, actor: Actor) -> list[NewEvent]:
@@ -127,17 +156,20 @@ def record_failure(state: Execution, command: RecordFailure, actor: Actor) -> li
     failure = command.failure
     if step.cancelling:
         said_of_it = {"reason": "cancel", "duration_us": command.duration_us, "error_type": failure.error_type}
+        said_of_it |= command.used or {}
         return [NewEvent("step.cancelled", {**step_facts(step, step.attempt), **said_of_it}, at, actor)]
-    return _failed(step, step.attempt, command, actor)
+    return _failed(state, step, step.attempt, command, actor)
 
 
-def refuse_step(step: StepState, command: Refuse, actor: Actor) -> list[NewEvent]:
+def refuse_step(state: Execution, step: StepState, command: Refuse, actor: Actor) -> list[NewEvent]:
     """The attempt begins and has failed at once: it is tried again as after any failure."""
     attempt = step.attempt + 1
-    return [begin_step(step, attempt, to_text(command.at), actor), *_failed(step, attempt, command, actor)]
+    return [begin_step(step, attempt, to_text(command.at), actor), *_failed(state, step, attempt, command, actor)]
 
 
-def _failed(step: StepState, attempt: int, command: RecordFailure | Refuse, actor: Actor) -> list[NewEvent]:
+def _failed(
+    state: Execution, step: StepState, attempt: int, command: RecordFailure | Refuse, actor: Actor
+) -> list[NewEvent]:
     at, failure = to_text(command.at), command.failure
     duration_us = command.duration_us if isinstance(command, RecordFailure) else 0
     timeout_us = command.timeout_us if isinstance(command, RecordFailure) else None
@@ -152,8 +184,14 @@ def _failed(step: StepState, attempt: int, command: RecordFailure | Refuse, acto
         facts |= {"outcome": "timeout", "timeout_us": timeout_us, "duration_us": duration_us}
         type_ = "step.timed_out"
     facts["final"] = not again
+    refusal: Failure | None = None
+    if isinstance(command, RecordFailure):
+        facts |= command.used or {}
+        refusal = _not_again(state, step, command) if again else None
     events = [NewEvent(type_, facts, at, actor, payload=spoken)]
-    if again:
+    if refusal is not None:
+        events += never_started(step_facts(step, attempt + 1), {}, refusal, at, actor)
+    elif again:
         delay_us = command.retry.delay_us(failures, command.chance)
         after = {
             **step_facts(step, attempt + 1),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.calls import Failure, Wish
 from actum.engine.rules.retry import Retry
 from actum.events import PAYLOAD_LIMIT_BYTES
@@ -61,6 +62,8 @@ class Begin:
     previous: str | None = None
     first: str | None = None
     first_at: str | None = None
+    used: Mapping[str, int] | None = None
+    """What the executions that it continues have used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class Proceed(NamedTuple):
     wishes: Sequence[Wish]
     limit_bytes: int = PAYLOAD_LIMIT_BYTES
     """Of a payload, in this store."""
+    budget: Budget | None = None
+    """Of the whole execution."""
 
 
 class RecordSuccess(NamedTuple):
@@ -99,6 +104,8 @@ class RecordSuccess(NamedTuple):
     attempt: int
     result: bytes | None
     duration_us: int
+    used: Mapping[str, Any] | None = None
+    """What it has used, as facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,10 @@ class RecordFailure:
     retry: Retry
     chance: float
     timeout_us: int | None = None
+    used: Mapping[str, Any] | None = None
+    budget: Budget | None = None
+    """What must not be overrun by another attempt."""
+    estimate: Estimate | None = None
 
 
 class Grant(NamedTuple):
@@ -139,6 +150,7 @@ class RecordCancelled(NamedTuple):
     at: int
     key: str
     attempt: int
+    used: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from actum.engine.rules.attempts import cancel_step, step_facts
 from actum.engine.rules.commands import Cancel, Pause, RetryByHand, SkipByHand, Unpause
 from actum.engine.rules.keys import about
 from actum.engine.rules.state import ApprovalState, Execution, StepState
+from actum.engine.rules.usage import spent_facts
 from actum.errors import ControlRefused, near_miss
 from actum.events import Actor, NewEvent, RecordedEvent, to_text, to_us
 
@@ -121,6 +122,7 @@ def cancel(state: Execution, command: Cancel, actor: Actor) -> list[NewEvent]:
             "by": "user",
             "duration_us": max(0, command.at - to_us(state.started_at)),
             "active_us": state.active_us,
+            **spent_facts(state.spent),
         }
         if left:
             facts["uncompensated"] = left[:200]

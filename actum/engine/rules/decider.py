@@ -91,7 +91,7 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
             return [begin_step(scheduled, scheduled.attempt + 1, to_text(command.at), actor)]
         case Refuse():
             scheduled = _scheduled(state, command.key)
-            return [] if scheduled is None else refuse_step(scheduled, command, actor)
+            return [] if scheduled is None else refuse_step(state, scheduled, command, actor)
         case RunAgain():
             step = state.active.get(command.key)
             if step is None or step.status != "in_doubt":
@@ -159,6 +159,8 @@ def _begin(command: Begin, actor: Actor) -> NewEvent:
         facts["tags"] = list(command.tags)
     if command.attributes:
         facts["attributes"] = dict(command.attributes)
+    if command.used:
+        facts |= command.used
     return NewEvent("execution.started", facts, to_text(command.at), actor, payload=command.input, trace=command.trace)
 
 

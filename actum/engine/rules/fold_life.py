@@ -7,6 +7,7 @@ from typing import Final
 
 from actum.engine.rules.calls import Heard
 from actum.engine.rules.fold_waits import give_up_wait
+from actum.engine.rules.spending import USED, count_used
 from actum.engine.rules.state import (
     ApprovalState,
     Event,
@@ -40,6 +41,8 @@ def _started(state: Execution, event: Event) -> None:
     state.previous = facts.get("previous")
     state.first = facts.get("first")
     state.first_at = facts.get("first_at")
+    if not USED.isdisjoint(facts):
+        count_used(state, facts, facts["previous"])
     if event.actor.kind == "worker":
         state.owner = event.actor.ref
 

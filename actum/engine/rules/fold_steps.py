@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from actum.engine.resources.needs import Needs
 from actum.engine.rules.busy import begin_work, end_work
 from actum.engine.rules.keys import key_of
+from actum.engine.rules.spending import count_used, release, reserve
 from actum.engine.rules.state import (
     Event,
     Execution,
@@ -26,6 +27,8 @@ def _step_started(state: Execution, event: Event) -> None:
     if step is None:
         step = state.steps[key] = StepState(key, facts)
         state.asked_after = len(state.settled)
+        if "reserved" in facts:
+            reserve(state, step, facts["reserved"])
     if step.status == "scheduled":
         state.waiting.pop(key, None)
     step.attempt = facts.get("attempt", 1)
@@ -41,6 +44,8 @@ def _step_scheduled(state: Execution, event: Event) -> None:
     if step is None:
         step = state.steps[key] = StepState(key, facts)
         state.asked_after = len(state.settled)
+        if "reserved" in facts:
+            reserve(state, step, facts["reserved"])
     step.needs = Needs(facts.get("needs", {}), facts.get("breaker", ""), tuple(facts.get("limits", ())))
     step.status = "scheduled"
     step.scheduled_us = to_us(event.at)
@@ -57,10 +62,12 @@ def _step_completed(state: Execution, event: Event) -> None:
         end_work(state, event.at)
     state.recoveries = 0
     step.status = "completed"
-    step.ended_at = event.at
+    step.ended_us = to_us(event.at)
     step.payload = event.payload
     state.active.pop(key, None)
     state.settled.append(key)
+    if "used" in facts or step.reserved is not None:
+        _spent(state, step, facts, final=True)
     if step.compensation is not None:
         step.settled_at = len(state.settled) - 1
         state.undo_stack.append(key)
@@ -78,15 +85,24 @@ def _step_failed(state: Execution, event: Event) -> None:
         end_work(state, event.at)
     state.recoveries = 0
     step.failures += 1
+    if "used" in facts or step.reserved is not None:
+        _spent(state, step, facts, final=facts.get("final", False))
     if facts.get("final"):
         step.status = "failed"
-        step.ended_at = event.at
+        step.ended_us = to_us(event.at)
         step.error = facts.get("error_type", "TimeoutError")
         step.payload = event.payload
         state.active.pop(key, None)
         state.settled.append(key)
     else:
         step.status = "retry"
+
+
+def _spent(state: Execution, step: StepState, facts: dict[str, Any], *, final: bool) -> None:
+    if final:
+        release(state, step)
+    if "used" in facts:
+        count_used(state, facts, step.step, step=True)
 
 
 def _retry_scheduled(state: Execution, event: Event) -> None:
@@ -114,7 +130,7 @@ def _skipped(state: Execution, event: Event) -> None:
     if key in state.settled:  # not while it has to be answered: an answer counts once
         return
     step.status = "skipped"
-    step.ended_at = event.at
+    step.ended_us = to_us(event.at)
     step.payload = event.payload
     state.active.pop(key, None)
     state.waiting.pop(key, None)
@@ -128,7 +144,9 @@ def _step_cancelled(state: Execution, event: Event) -> None:
         if step.status == "started":
             end_work(state, event.at)
         step.status = "cancelled"
-        step.ended_at = event.at
+        step.ended_us = to_us(event.at)
+        if "used" in event.facts or step.reserved is not None:
+            _spent(state, step, event.facts, final=True)
 
 
 def _transition_taken(state: Execution, event: Event) -> None:

@@ -9,6 +9,7 @@ import orjson
 
 from actum.engine.rules.calls import Heard
 from actum.engine.rules.keys import key_of
+from actum.engine.rules.spending import USED, count_used, release, reserve
 from actum.engine.rules.state import (
     ApprovalState,
     ChildState,
@@ -149,7 +150,9 @@ def _patch_marked(state: Execution, event: Event) -> None:
 
 def _child_started(state: Execution, event: Event) -> None:
     key = key_of(event.facts, "child")
-    state.children[key] = state.open_children[key] = ChildState(key, event.facts)
+    child = state.children[key] = state.open_children[key] = ChildState(key, event.facts)
+    if child.reserved is not None:
+        reserve(state, child, child.reserved)
     state.asked_after = len(state.settled)
 
 
@@ -157,6 +160,14 @@ def _child_cancel_requested(state: Execution, event: Event) -> None:
     child = state.children.get(key_of(event.facts, "child"))
     if child is not None:
         child.cancel_requested = True
+        state.asked_after = len(state.settled)
+
+
+def _child_signalled(state: Execution, event: Event) -> None:
+    child = state.children.get(key_of(event.facts, "child"))
+    if child is not None:
+        child.signals.append(event.facts["signal"])
+        state.asked_after = len(state.settled)
 
 
 def _child_ended(state: Execution, event: Event) -> None:
@@ -168,6 +179,10 @@ def _child_ended(state: Execution, event: Event) -> None:
     child.error = facts.get("error_type", "")
     child.payload = event.payload
     child.ended_at = event.at
+    release(state, child)
+    if not USED.isdisjoint(facts):
+        count_used(state, facts, facts["child"])
+    state.recoveries = 0
     state.settled.append(child.key)
 
 
@@ -187,5 +202,6 @@ WAITS: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
     "patch.marked": _patch_marked,
     "child.started": _child_started,
     "child.cancel_requested": _child_cancel_requested,
+    "child.signalled": _child_signalled,
     "child.ended": _child_ended,
 }

@@ -17,6 +17,7 @@ from actum.engine.rules.parts import (
     TimerState,
     WaitState,
 )
+from actum.engine.rules.usage import Spent
 from actum.events import to_us
 
 __all__ = [
@@ -91,6 +92,7 @@ class Execution:
         "settled",
         "signal_ids",
         "signals",
+        "spent",
         "started_at",
         "status",
         "steps",
@@ -185,6 +187,8 @@ class Execution:
         self.rolling: list[str] = []
         """Those rollbacks that have not ended."""
         self.uncompensated: list[str] = []
+        self.spent: Spent | None = None
+        """What it has used, once it has used or reserved anything."""
         self.busy = 0
         self.busy_since_us = 0
         self.active_us = 0
@@ -221,7 +225,7 @@ class Execution:
         """How a settled call ended. The payload of an erased result reads as None."""
         step = self.steps.get(key)
         if step is not None:
-            at_us = to_us(step.ended_at)
+            at_us = step.ended_us
             if step.status in ("completed", "skipped"):
                 value = None if step.payload is None else orjson.loads(step.payload)
                 return Outcome("completed", value, None, "", "", at_us)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from actum.engine.payloads.classes import Classes
+    from actum.engine.rules.budgets import Budget
+    from actum.engine.rules.calls import StepSpec
     from actum.engine.rules.state import Event
     from actum.engine.runtime.engine import Engine
     from actum.events import NewEvent, RecordedEvent
@@ -112,7 +114,7 @@ class Run:
         self._batch = []
         self.work.unsure = {id_.partition("/")[2] for id_ in self.engine.desk.asked_by(self.id)}
         self.work.asked = set(self.work.unsure)
-        self._planning.load(state)
+        self._planning.load(state, past)
 
     def claim(self, definition: str | None) -> None:
         """Take the execution over, as this worker."""
@@ -138,6 +140,11 @@ class Run:
         """What the workflow asked for under this key."""
         return self._planning.calls[key]
 
+    def budget_of(self, spec: StepSpec) -> Budget | None:
+        """What a step must not overrun: of each limit the nearest."""
+        budget = self._planning.budget
+        return budget if spec.budget is None else spec.budget.over(budget)
+
     # -- deciding ----------------------------------------------------------------------------------------------------
 
     def give(self, command: Command) -> None:
@@ -158,7 +165,7 @@ class Run:
             self.drop(exc)
 
     def _decide_all(self) -> None:
-        state, actor = self.state, self.engine.actor
+        state, actor, planning = self.state, self.engine.actor, self._planning
         commands, self.inbox = self.inbox, []
         events: list[NewEvent] = []
         for command in commands:
@@ -167,23 +174,23 @@ class Run:
                 events.append(event)
         now = commands[-1].at if commands else self.engine.world.now_us()
         while not self.engine.draining:  # then the next owner asks the workflow what it wants
-            self._planning.tell()
-            if not self._planning.wishes and not state.rolling:
+            planning.tell()
+            if not planning.wishes and not state.rolling:
                 break
-            follow = decide(state, Proceed(now, self._planning.wishes, self._limit_bytes), actor)
+            follow = decide(state, Proceed(now, planning.wishes, self._limit_bytes, planning.budget), actor)
             if not follow:
                 break
             for event in follow:
                 evolve(state, event)
             events += follow
-            self._planning.keep_ends()
+            planning.keep_ends()
         if not events:
             return
         for event, id_ in zip(events, self.engine.world.new_ids(len(events)), strict=True):
             event.id = id_
-        if self._planning.declares or state.key is not None:
+        if planning.declares or state.key is not None:
             for event in events:
-                file_payload(event, state.key, self._planning.classes_of(event))
+                file_payload(event, state.key, planning.classes_of(event))
         self._deciding = commands
         self._batch = events
         self._tries = 0

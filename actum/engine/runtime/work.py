@@ -25,6 +25,7 @@ from actum.engine.rules.commands import (
     RunAgain,
 )
 from actum.engine.rules.state import Execution, StepState
+from actum.engine.rules.usage import used_facts
 from actum.engine.runtime.attempt import Ended, StepInfo, carry_out
 from actum.errors import ExecutionFailed
 
@@ -49,6 +50,8 @@ class Work:
         """Keys of steps that wait for what they need at the engine's desk, or hold it."""
         self._stopped: set[str] = set()
         """Keys of the attempts that were told to stop."""
+        self._cut_off: dict[str, dict[str, Any] | None] = {}
+        """What attempts that were stopped had used until then."""
         self.unsure: set[str] = set()
         """Of those, what may have been granted."""
         self._undos_wait: list[asyncio.Event] = []
@@ -115,7 +118,7 @@ class Work:
     def _was_stopped(self, key: str, attempt: int, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not self._run.dropped:
             self.tasks.pop((key, False), None)
-            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt))
+            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt, self._cut_off.pop(key, None)))
 
     def _let_go(self, key: str) -> None:
         """Somebody cancelled the task of an attempt: not its failure, and not known to have done nothing."""
@@ -209,14 +212,21 @@ class Work:
     async def _attempt(self, step: StepState) -> None:
         call, attempt = self._run.call(step.key), step.attempt
         spec = call.spec
-        info = StepInfo(self._run.id, step.key, attempt, self._engine.services)
-        ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        info = StepInfo(self._run.id, step.key, attempt, self._engine.services, [])
+        try:
+            ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        except asyncio.CancelledError:
+            if info.reported:
+                self._cut_off[step.key] = used_facts(info.reported)
+            raise
         self.tasks.pop((step.key, False), None)
         if spec.needs is not None:
             self._give_back(step.key, ended.failure, known=True)
         world = self._engine.world
         if ended.failure is None:
-            self._run.give(RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us))
+            self._run.give(
+                RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us, ended.used)
+            )
             return
         timeout_us = int(spec.timeout_s * 1_000_000) if ended.timed_out and spec.timeout_s is not None else None
         self._run.give(
@@ -229,6 +239,9 @@ class Work:
                 spec.retry,
                 world.chance(),
                 timeout_us,
+                ended.used,
+                self._run.budget_of(spec),
+                spec.estimate,
             )
         )
 

@@ -34,7 +34,8 @@ _SOON_S = 1e-6
 class Harness:
     """A store in memory, a worker and a clock, for one test. Use it as `with Harness(…) as harness:`.
 
-    Nothing is waited for: time stands still until `skip` or `finish` lets it pass. Plain steps run in the same thread.
+    Nothing is waited for: time stands still until `skip`, or a flow's `finish`, lets it pass. Plain steps run in the
+    same thread.
     Raises `BadInput` in an async test: it brings its own event loop.
 
     - `steps`: what steps answer instead of running, by name; see `Script`. `script` changes it on the way.
@@ -186,7 +187,7 @@ class Harness:
             await asyncio.sleep(_SOON_S)
         await self._settle()
 
-    async def finish(self, flow: Flow) -> None:
+    async def _finish(self, flow: Flow) -> None:
         """Let time pass until an execution has ended, or only people or others can move it on."""
         await self._settle()
         while not flow.ended and (due := self.due_s()) is not None:
@@ -236,7 +237,7 @@ class Flow:
 
     def finish(self) -> Ended:
         """Let time pass until it has ended, or only people or others can move it on; what it has come to."""
-        self._harness.do(self._harness.finish(self))
+        self._harness.do(self._harness._finish(self))
         return self.now()
 
     def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> None:

@@ -45,6 +45,8 @@ class People:
         self._signals.sort(key=lambda signal: signal[1])
         self._inputs = inputs
         self._given: dict[str, int] = {}
+        self.said: dict[tuple[str, str], bool] = {}
+        """What people said, by execution and question."""
 
     async def answer(self, waits_ms: Sequence[int]) -> None:
         """Answer whatever waits, each after a while, for ever."""
@@ -72,6 +74,7 @@ class People:
             await asyncio.sleep(next(waits, 0) / 1000)
             try:
                 yes = answer == "yes"
+                self.said[row["execution"], row["approval"]] = yes
                 answer_approval(self._store, self._world, row["execution"], row["approval"], granted=yes, by="p-1")
             except (NotWaiting, StoreError):
                 continue  # somebody was faster, or nobody knows: then it still waits, or does not

@@ -6,7 +6,7 @@ process that was killed alike. Each function raises `PromiseBroken` at the first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -70,6 +70,8 @@ class Record:
     wrong: Sequence[tuple[str, int, str]] = ()
     """What did not hold while it went on: promise, position of the last event then, why."""
     guards: Sequence[Guard] = ()
+    said: Mapping[tuple[str, str], bool] | None = None
+    """Whether people said yes, by execution and question, where that is known."""
     may_be_open: bool = False
     """Whether executions may be left open: then nothing is said of how they will end."""
     log: list[RecordedEvent] = field(default_factory=list)
@@ -285,6 +287,7 @@ def undone_in_reverse(record: Record) -> None:
         begun: dict[str, RecordedEvent] = {}
         done: dict[str, RecordedEvent] = {}
         undone: dict[str, RecordedEvent] = {}
+        open_: set[str] = set()
         for event in events:
             key = key_of(event)
             if event.type == "step.started":
@@ -295,7 +298,10 @@ def undone_in_reverse(record: Record) -> None:
                 if key not in done:
                     raise PromiseBroken("P7", "it had not completed", event)
                 undone[key] = event
-                _check_order(key, begun, done, undone)
+                _check_order(key, begun, done, undone, open_)
+                open_.add(key)
+            elif event.type == "compensation.completed" or (event.type == "compensation.failed" and _final(event)):
+                open_.discard(key)
         if not record.may_be_open or fold(id_, events).ended:
             _check_nothing_left(id_, events, begun, done)
 
@@ -305,13 +311,27 @@ def _check_order(
     begun: Mapping[str, RecordedEvent],
     done: Mapping[str, RecordedEvent],
     undone: Mapping[str, RecordedEvent],
+    open_: Collection[str],
 ) -> None:
-    """Nothing that completed before it, and that is not of its group, was undone before it, since it completed."""
+    """Nothing that completed before it, and that is not of its group, was undone before it, or is being undone.
+
+    Nothing is undone that completed before a pivot.
+    """
     group = begun[key].facts.get("undo_group")
     for other, event in undone.items():
-        older = done[other].position < done[key].position < event.position
-        if other != key and older and not (group and group == begun[other].facts.get("undo_group")):
+        if other == key or (group and group == begun[other].facts.get("undo_group")):
+            continue
+        if done[other].position < done[key].position < event.position:
             raise PromiseBroken("P7", f"{other} completed before it, and was undone first", undone[key])
+        if other in open_:
+            raise PromiseBroken("P7", f"{other} is not of its group, and is being undone", undone[key])
+    for other, event in done.items():
+        if begun[other].facts.get("pivot") and done[key].position < event.position < undone[key].position:
+            raise PromiseBroken("P7", f"it completed before the pivot {other}", undone[key])
+
+
+def _final(event: RecordedEvent) -> bool:
+    return bool(event.facts.get("final"))
 
 
 def _check_nothing_left(
@@ -335,8 +355,15 @@ def _check_nothing_left(
 
 
 def no_approval_no_step(record: Record) -> None:
-    """P8: no attempt of a guarded step starts before the grant that it needs is recorded."""
-    for _, events in record.executions():
+    """P8: no attempt of a guarded step starts before the grant that it needs is recorded, and a grant is a yes."""
+    for id_, events in record.executions():
+        for event in events:
+            if (
+                event.type == "approval.granted"
+                and record.said is not None
+                and not record.said.get((id_, key_of(event)))
+            ):
+                raise PromiseBroken("P8", "nobody said yes", event)
         for guard in record.guards:
             granted, calls = 0, set[str]()
             for event in events:

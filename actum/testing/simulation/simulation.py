@@ -77,6 +77,7 @@ class Simulation:
         self._workers = 0
         self._seen: list[tuple[int, str]] = []
         self._moved_at = 0.0
+        self._said: dict[tuple[str, str], bool] = {}
 
     def run(self, weather: Weather = CALM) -> Ended:
         """To the end. Raises `PromiseBroken`, `Stuck` when there is no end, and what the code was refused for."""
@@ -89,11 +90,12 @@ class Simulation:
     def record(self) -> Record:
         """What is left of the last run."""
         storm = self.storm
-        guards = self._guards
-        return Record(storm.calm, self.effects.all, storm.acknowledged, self._seen, storm.wrong, guards)
+        seen, guards = self._seen, self._guards
+        return Record(storm.calm, self.effects.all, storm.acknowledged, seen, storm.wrong, guards, self._said)
 
     async def _live(self, weather: Weather) -> None:
         people = People(self.storm, self.world, self.id, self._answer, self._signals, self._inputs)
+        self._said = people.said
         around = [
             asyncio.create_task(people.answer(weather.answers_after_ms)),
             asyncio.create_task(people.ask(weather.asks)),

@@ -431,3 +431,14 @@ def test_a_plan_says_which_services_its_steps_need() -> None:
 
     assert graph.plan.services() == {"db": ("a", "in"), "mail": ("in",)}
     assert Graph("h").step("a", light).build().plan.services() == {}
+
+
+def test_what_the_workflow_says_holds_where_a_step_says_nothing() -> None:
+    """Of retries, time-outs and failures the most specific word counts: the step's, the graph's, that of the code."""
+    graph = Graph("g").step("early", light).defaults(retry=3, timeout="30s", on_error="continue")
+    graph = graph.step("common", light).step("own", light, retry=1, timeout=5, on_error="fail")
+    graph = graph.edge("early", "common").edge("common", "own").build()
+
+    said = {one.id: (one.retry.attempts, one.timeout_s, one.on_error) for one in graph.steps}
+    assert said == {"early": (1, None, "fail"), "common": (4, 30, "continue"), "own": (2, 5, "fail")}
+    assert [(spec.retry.attempts, spec.timeout_s) for spec in graph.plan.specs()] == [(1, None), (4, 30), (2, 5)]

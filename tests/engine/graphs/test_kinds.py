@@ -762,7 +762,7 @@ def test_whatever_happens_replays_to_the_same(graph: Graph, chances: list[int]) 
             "would never be looked at",
         ),
         ({"run": "m:f", "on_error": [{"thne": "fail"}]}, "$.steps[0].on_error[0].thne", "did you mean 'then'"),
-        ({"run": "m:f", "budget": {"cost_usd": 1}}, "$.steps[0].budget.cost_usd", "nothing records"),
+        ({"run": "m:f", "budget": {"cost_usd": -1}}, "$.steps[0].budget.cost_usd", "from 0 to a million"),
         ({"run": "m:f", "budget": {}}, "$.steps[0].budget", "limits nothing"),
     ],
 )

@@ -148,6 +148,7 @@ def test_what_was_acknowledged_survives_a_kill(mysql: str, round_: int) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_whatever_dies_nothing_is_lost_doubled_or_reordered(mysql: str) -> None:
     """Four processes append to the same streams at once; they and their connections are killed at random."""
     chance = random.Random(5)

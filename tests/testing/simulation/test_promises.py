@@ -83,6 +83,14 @@ def with_log(record: Record, change: Callable[[list[RecordedEvent]], Any]) -> Re
     return replace(record, log=log)
 
 
+def pivotal(record: Record) -> Record:
+    def change(log: list[RecordedEvent]) -> None:
+        at = place(log, "step.started take#1")
+        log[at] = changed(log[at], facts={**log[at].facts, "pivot": True})
+
+    return with_log(record, change)
+
+
 def not_undone(record: Record) -> Record:
     def change(log: list[RecordedEvent]) -> None:
         log[:] = [event for event in log if not (event.type.startswith("compensation.") and key_of(event) == "take#0")]
@@ -142,7 +150,14 @@ BROKEN: dict[str, tuple[str, Callable[[Record], Record], str]] = {
         swapped("compensation.started take#1", "compensation.started take#0"),
         "undone first",
     ),
+    "undone side by side": (
+        "P7",
+        swapped("compensation.completed take#1", "compensation.started take#0"),
+        "take#1 is not of its group",
+    ),
+    "undone behind a pivot": ("P7", pivotal, "before the pivot take#1"),
     "not undone": ("P7", not_undone, "left"),
+    "a yes that nobody said": ("P8", lambda record: replace(record, said={}), "nobody said yes"),
     "no decision": ("P8", without("approval.granted"), "nobody had granted 'ok'"),
     "a decision too late": ("P8", swapped("approval.granted", "step.started ship#0"), "nobody had granted"),
 }
