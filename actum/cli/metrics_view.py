@@ -186,8 +186,8 @@ def _print_times(times: dict[str, dict[str, Any]], console: Console) -> None:
     for together in [columns] if needed <= console.width else [[column] for column in columns]:
         console.print(_times_table(together))
     said: dict[str, list[str]] = {}  # what is true of several kinds of time is said once
-    for _, letters, value in columns:
-        said.setdefault(note_on(METRICS["workflow_completion_time"], value), []).append(letters or METRICS["resource_wait"].title)
+    for title, letters, value in columns:
+        said.setdefault(note_on(METRICS["workflow_completion_time"], value), []).append(letters or title)
     _print_notes([(", ".join(named), note) for note, named in said.items()], console)
 
 
