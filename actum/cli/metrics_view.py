@@ -116,8 +116,12 @@ def _print_metrics(metrics: dict[str, Any], console: Console) -> None:
     if rows:
         _print_numbers(rows, console)
     times = {name: metrics[name] for name, of in METRICS.items() if name in metrics and of.kind == "durations"}
-    if times:
-        _print_times(times, console)
+    quiet = [name for name in times if not times[name]["count"] and not METRICS[name].letters]
+    shown = {name: value for name, value in times.items() if name not in quiet}
+    if shown:
+        _print_times(shown, console)
+    for name in quiet:
+        console.print(Text(f"{METRICS[name].title}: {METRICS[name].no_data}", style="dim"))
 
 
 def _print_numbers(rows: list[Row], console: Console) -> None:
@@ -182,8 +186,8 @@ def _print_times(times: dict[str, dict[str, Any]], console: Console) -> None:
     for together in [columns] if needed <= console.width else [[column] for column in columns]:
         console.print(_times_table(together))
     said: dict[str, list[str]] = {}  # what is true of several kinds of time is said once
-    for _, letters, value in columns:
-        said.setdefault(note_on(METRICS["workflow_completion_time"], value), []).append(letters)
+    for title, letters, value in columns:
+        said.setdefault(note_on(METRICS["workflow_completion_time"], value), []).append(letters or title)
     _print_notes([(", ".join(named), note) for note, named in said.items()], console)
 
 
@@ -192,7 +196,7 @@ def _times_table(columns: list[tuple[str, str, dict[str, Any]]]) -> Table:
     table.add_column("time")
     for title, letters, value in columns:
         cells = [_cell(value, key) for key in _PERCENTILES]
-        heading = title if title == letters else f"{title} ({letters})"
+        heading = title if letters in ("", title) else f"{title} ({letters})"
         table.add_column(heading, justify="right", min_width=max(map(len, cells)))
     table.add_row("known", *(f"{value['count']:,}" for *_, value in columns))
     for key in _PERCENTILES:

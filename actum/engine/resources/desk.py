@@ -89,7 +89,7 @@ class Desk:
         if refused is not None:
             self._forget(ask.id)
             return refused
-        if ask.id not in self._waiting and not self._stopped:
+        if ask.id not in self._waiting and not (self._closed or (self._stopped and ask.rank[0] > 0)):
             self._waiting[ask.id] = ask
             self._lines.setdefault(ask.line, {})[ask.id] = ask
             self._of.setdefault(ask.id.partition("/")[0], set()).add(ask.id)
@@ -141,9 +141,12 @@ class Desk:
         return ask
 
     def stop_asking(self) -> None:
-        """Wait for nothing any more; what is held stays until it is given back."""
+        """Wait for nothing new any more; what is held stays until it is given back.
+
+        Compensations that have begun go on: they are under way.
+        """
         self._stopped = True
-        for id_ in list(self._waiting):
+        for id_ in [id_ for id_, ask in self._waiting.items() if ask.rank[0] > 0]:
             self.give_back(id_)
 
     def close(self) -> None:

@@ -483,3 +483,38 @@ def test_a_compensation_comes_before_new_work() -> None:
     virtually(main())
     sound(store)
     assert order == ["undo", "work"]
+
+
+def test_a_compensation_that_waits_is_under_way_when_a_worker_drains() -> None:
+    """It gets what it needs from an attempt that ends meanwhile, and is recorded."""
+    store = MemoryStore()
+
+    @step(needs={"gpu": 1})
+    async def undo(result: Any) -> None: ...
+
+    @step(compensate=undo)
+    async def book() -> str:
+        return "booked"
+
+    @step
+    async def fail() -> None:
+        raise ValueError("no")
+
+    @workflow
+    async def books(ctx: Any) -> None:
+        await book()
+        await fail()
+
+    async def main() -> None:
+        engine = engine_on(store, resources=ONE_GPU)
+        await engine.start(trains, 10, id="holder")
+        await asyncio.sleep(1)
+        await engine.start(books, id="books")
+        await asyncio.sleep(1)
+        assert types(store, "books")[-1] == "compensation.started"
+        assert await engine.drain(60) == 0
+        assert idle(engine)
+
+    virtually(main())
+    sound(store)
+    assert types(store, "books")[-1] == "compensation.completed"
