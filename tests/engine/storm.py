@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from actum.engine import Engine
+from actum.engine.rules.dues import due_by
 from actum.engine.rules.folding import fold
 from actum.engine.rules.state import Execution
 from actum.engine.rules.views import rebuild
@@ -133,8 +134,15 @@ class Storm:
 
 
 def laid_out(state: Execution) -> dict[str, Any]:
-    """Every slot of a state, as plain values in the order they have."""
-    return {slot: _plain(getattr(state, slot)) for slot in Execution.__slots__}
+    """Every slot of a state, as plain values in the order they have.
+
+    Of the dues, what is due at all: how the heap lies, and what is left in it that no longer holds, nobody may rely on.
+    Nor on which questions somebody has written the rows of already.
+    """
+    found = {slot: _plain(getattr(state, slot)) for slot in Execution.__slots__}
+    del found["due_count"], found["decided"]
+    found["dues"] = {(due.due_us, due.kind, due.key) for due in due_by(state, 1 << 62)}
+    return found
 
 
 def _plain(value: Any) -> Any:

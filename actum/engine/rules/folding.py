@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from actum.engine.rules.calls import Heard
+from actum.engine.rules.dues import add_due
 from actum.engine.rules.state import (
     ApprovalState,
     ChildState,
@@ -37,6 +38,8 @@ def evolve(state: Execution, event: Event) -> Execution:
     handler = _HANDLERS.get(event.type)
     if handler is not None:
         handler(state, event)
+        if state.child_shown and event.type != "child.ended":
+            _show_children(state)
     state.version += 1
     return state
 
@@ -130,10 +133,17 @@ def _reopen(state: Execution) -> None:
     state.end_payload = None
     state.error_type = None
     state.active = {key: step for key, step in state.steps.items() if step.status in ("started", "retry", "in_doubt")}
+    for step in state.active.values():
+        if step.status == "retry":
+            _wait_for_attempt(state, step, step.not_before_us)
     state.waiting = {
         **{key: question for key, question in state.approvals.items() if question.status == "waiting"},
         **{key: timer for key, timer in state.timers.items() if not timer.fired},
     }
+    for key, open_ in state.waiting.items():
+        add_due(state, "wait", key, open_.due_us)
+        if isinstance(open_, ApprovalState):
+            state.decided[key] = open_
 
 
 def _try_again(state: Execution, keys: list[str]) -> None:
@@ -146,15 +156,21 @@ def _try_again(state: Execution, keys: list[str]) -> None:
             continue
         if step.status == "failed":
             state.settled.remove(key)
-        step.status = "retry"
         step.failures = 0
-        step.not_before_us = 0
         step.payload = None
         state.active[key] = step
+        _wait_for_attempt(state, step, 0)
     for place, key in enumerate(state.settled):
         step = state.steps.get(key)
         if step is not None and step.compensation is not None and step.status == "completed":
             step.settled_at = place
+
+
+def _wait_for_attempt(state: Execution, step: StepState, not_before_us: int) -> None:
+    step.status = "retry"
+    step.not_before_us = not_before_us
+    state.retrying[step.key] = step
+    add_due(state, "attempt", step.key, not_before_us)
 
 
 def _parked(state: Execution, event: Event) -> None:
@@ -196,8 +212,10 @@ def _ended(status: Status) -> Callable[[Execution, Event], None]:
         state.ended_at = event.at
         state.end_payload = event.payload
         state.error_type = event.facts.get("error_type")
+        state.decided.update({key: open_ for key, open_ in state.waiting.items() if isinstance(open_, ApprovalState)})
         state.waiting.clear()
         state.active.clear()
+        state.retrying.clear()
         state.rolling.clear()
 
     return handler
@@ -216,6 +234,8 @@ def _step_started(state: Execution, event: Event) -> None:
     if step is None:
         step = state.steps[key] = StepState(key, facts)
         state.asked_after = len(state.settled)
+    elif state.retrying:
+        state.retrying.pop(key, None)
     step.attempt = facts.get("attempt", 1)
     step.status = "started"
     state.active[key] = step
@@ -234,8 +254,7 @@ def _step_completed(state: Execution, event: Event) -> None:
     step.status = "completed"
     step.ended_at = event.at
     step.payload = event.payload
-    state.active.pop(key, None)
-    state.settled.append(key)
+    _settle_step(state, key)
     if step.compensation is not None:
         step.settled_at = len(state.settled) - 1
         state.undo_stack.append(key)
@@ -258,24 +277,23 @@ def _step_failed(state: Execution, event: Event) -> None:
         step.ended_at = event.at
         step.error = facts.get("error_type", "TimeoutError")
         step.payload = event.payload
-        state.active.pop(key, None)
-        state.settled.append(key)
+        _settle_step(state, key)
     else:
-        step.status = "retry"
+        _wait_for_attempt(state, step, step.not_before_us)
 
 
 def _retry_scheduled(state: Execution, event: Event) -> None:
     facts = event.facts
     step = state.active.get(_key(facts, "step"))
     if step is not None:
-        step.status = "retry"
-        step.not_before_us = to_us(facts["not_before"])
+        _wait_for_attempt(state, step, to_us(facts["not_before"]))
 
 
 def _in_doubt(state: Execution, event: Event) -> None:
     step = state.active.get(_key(event.facts, "step"))
     if step is not None:
         step.status = "in_doubt"
+        state.retrying.pop(step.key, None)
 
 
 def _skipped(state: Execution, event: Event) -> None:
@@ -291,7 +309,13 @@ def _skipped(state: Execution, event: Event) -> None:
     step.status = "skipped"
     step.ended_at = event.at
     step.payload = event.payload
+    _settle_step(state, key)
+
+
+def _settle_step(state: Execution, key: str) -> None:
     state.active.pop(key, None)
+    if state.retrying:
+        state.retrying.pop(key, None)
     state.settled.append(key)
 
 
@@ -300,6 +324,7 @@ def _step_cancelled(state: Execution, event: Event) -> None:
     if step is not None:
         if step.status == "started":
             _end_work(state, event.at)
+        state.retrying.pop(step.key, None)
         step.status = "cancelled"
         step.ended_at = event.at
 
@@ -341,6 +366,7 @@ def _compensation_started(state: Execution, event: Event) -> None:
     step.undo_attempt = facts.get("attempt", 1)
     if not state.compensating and not state.rolling:  # steps that waited for another attempt are given up
         state.active = {key: other for key, other in state.active.items() if other.status != "retry"}
+        state.retrying.clear()
         state.compensating = True
         state.status = "compensating"
     if step.key not in state.undoing:
@@ -375,6 +401,7 @@ def _compensation_failed(state: Execution, event: Event) -> None:
     else:
         step.undo = "retry"
         step.undo_not_before_us = to_us(facts["not_before"])
+        add_due(state, "undo", step.key, step.undo_not_before_us)
 
 
 def _forget_undo(state: Execution, step: StepState) -> None:
@@ -389,7 +416,8 @@ def _forget_undo(state: Execution, step: StepState) -> None:
 def _timer_set(state: Execution, event: Event) -> None:
     facts = event.facts
     key = _key(facts, "timer")
-    state.timers[key] = state.waiting[key] = TimerState(key, to_us(facts["due"]))
+    timer = state.timers[key] = state.waiting[key] = TimerState(key, to_us(facts["due"]))
+    add_due(state, "wait", key, timer.due_us)
     state.asked_after = len(state.settled)
 
 
@@ -407,7 +435,9 @@ def _timer_fired(state: Execution, event: Event) -> None:
 
 def _approval_requested(state: Execution, event: Event) -> None:
     key = _key(event.facts, "approval")
-    state.approvals[key] = state.waiting[key] = ApprovalState(key, state.version, event)
+    approval = state.approvals[key] = state.waiting[key] = ApprovalState(key, state.version, event)
+    state.decided[key] = approval
+    add_due(state, "wait", key, approval.deadline_us)
     state.asked_after = len(state.settled)
 
 
@@ -418,6 +448,7 @@ def _approval_decided(status: Literal["granted", "rejected", "expired"]) -> Call
         if approval is None or approval.status != "waiting":  # the first decision counts
             return
         approval.status = status
+        state.decided[key] = approval
         state.recoveries = 0
         approval.decided_at = event.at
         approval.by = "the deadline" if status == "expired" else event.actor.ref
@@ -452,6 +483,7 @@ def _approval_withdrawn(state: Execution, event: Event) -> None:
     approval = state.approvals.get(key)
     if approval is not None and approval.status == "waiting":
         approval.status = "withdrawn"
+        state.decided[key] = approval
         approval.decided_at = event.at
         state.waiting.pop(key, None)
 
@@ -510,9 +542,15 @@ def _patch_marked(state: Execution, event: Event) -> None:
     state.asked_after = len(state.settled)
 
 
+def _show_children(state: Execution) -> None:
+    open_ = state.open_children
+    state.child_shown = "children" if len(open_) > 1 else next(iter(open_), "")
+
+
 def _child_started(state: Execution, event: Event) -> None:
     key = _key(event.facts, "child")
     state.children[key] = state.open_children[key] = ChildState(key, event.facts)
+    _show_children(state)
     state.asked_after = len(state.settled)
 
 

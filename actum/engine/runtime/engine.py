@@ -197,6 +197,10 @@ class Engine(Scheduling, Asking):
         """What is in memory."""
         return self._runs.values()
 
+    def run(self, id_: str) -> Run | None:
+        """What is in memory of this execution."""
+        return self._runs.get(id_)
+
     def bring(self, id_: str) -> Run:
         """As `resume`, for who goes on with the execution itself."""
         return self._resume(id_)
