@@ -111,7 +111,7 @@ def _code(what: str, modules: dict[str, str], tasks: dict[str, str]) -> Code | N
     """The code that a file or a module has; None for what is the name of a published graph, if anything."""
     from actum.cli.workflow import names_a_file
     from actum.engine.definitions import import_target
-    from actum.engine.functions.durable import Workflow
+    from actum.engine.functions.workflow import Workflow
     from actum.engine.graphs.graph import Graph
 
     if names_a_file(what) or "/" in what:

@@ -81,7 +81,7 @@ def worker(
 
 
 def _workflows_of(module: str) -> list[Code]:
-    from actum.engine.functions.durable import Workflow
+    from actum.engine.functions.workflow import Workflow
     from actum.engine.graphs.graph import Graph
 
     here = str(Path.cwd())

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actum.engine.foreign import Foreign, TaskError, load_foreign
-    from actum.engine.functions.durable import Context, Service, Step, Won, Workflow, step, workflow
+    from actum.engine.functions.awaited import Won
+    from actum.engine.functions.context import Context
+    from actum.engine.functions.durable import Service, Step, step
+    from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
     from actum.engine.graphs.kinds import Budget, Catch, Over
     from actum.engine.graphs.load import load_graph
@@ -55,7 +58,7 @@ _HOME = {
     "Budget": "graphs.kinds",
     "Business": "payloads.classes",
     "Catch": "graphs.kinds",
-    "Context": "functions.durable",
+    "Context": "functions.context",
     "Engine": "runtime.engine",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
@@ -70,13 +73,13 @@ _HOME = {
     "Step": "functions.durable",
     "StepInfo": "runtime.step_info",
     "TaskError": "foreign.tasks",
-    "Won": "functions.durable",
-    "Workflow": "functions.durable",
+    "Won": "functions.awaited",
+    "Workflow": "functions.workflow",
     "current_step": "runtime.step_info",
     "load_foreign": "foreign.load",
     "load_graph": "graphs.load",
     "step": "functions.durable",
-    "workflow": "functions.durable",
+    "workflow": "functions.workflow",
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from actum.engine.foreign.code import Foreign
-from actum.engine.functions.durable import Workflow
+from actum.engine.functions.workflow import Workflow
 from actum.errors import BadInput, IdempotencyConflict, WorkflowDeprecated, near_miss
 from actum.events import Actor, NewEvent, RecordedEvent, foreign_id
 from actum.eventstore import ANY, Append, EventStore

@@ -17,7 +17,7 @@ from celpy.celparser import CELParseError
 
 from actum.engine.graphs.expressions import ExpressionRefused, Used
 from actum.engine.graphs.operators import NoAnswer
-from actum.engine.graphs.patterns import BadPattern, searcher
+from actum.engine.payloads.patterns import BadPattern, searcher
 from actum.errors import near_miss
 
 __all__ = ["CelProgram"]

@@ -19,12 +19,12 @@ import orjson
 
 from actum.engine.graphs.expressions import LANGUAGES, Expression
 from actum.engine.graphs.operators import ALIASES, OPERATORS, RIGHT_SIDES, NoAnswer, UnlikeKinds
-from actum.engine.graphs.patterns import BadPattern, searcher
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.references import MISSING, Known, Reference, Values, parse_reference
 from actum.engine.graphs.templates import FirstOf, MissingValue, Template
 from actum.engine.graphs.templates import parse as parse_template
 from actum.engine.payloads.json_values import kind
+from actum.engine.payloads.patterns import BadPattern, searcher
 from actum.errors import near_miss
 
 __all__ = [

@@ -15,6 +15,7 @@ from typing import Any, Final
 from lupa import lua54
 
 from actum.engine.graphs.expressions import ExpressionRefused, Used
+from actum.engine.graphs.lua_names import names_in
 from actum.engine.graphs.operators import NoAnswer
 
 __all__ = ["MAX_INSTRUCTIONS", "MAX_MEMORY_BYTES", "LuaProgram"]
@@ -26,6 +27,13 @@ MAX_MEMORY_BYTES: Final = 1_000_000
 """What an evaluation may take beyond the values it is given."""
 _MAX_VALUES_BYTES: Final = 64_000_000
 
+_LIBRARY: Final = frozenset(
+    (
+        *("null", "type", "tonumber", "select", "ipairs", "pairs", "string", "error", "assert", "tostring", "math"),
+        *("table", "_ENV"),
+    )
+)
+"""What an expression can reach beside the values."""
 _SANDBOX: Final = """
 local real = {
   sethook = debug.sethook, error = error, load = load, type = type, next = next, rawlen = rawlen,
@@ -150,16 +158,16 @@ return {run = run, compiled = function(source) local _, why = compiled(source, {
 class LuaProgram:
     """One expression, or chunk that returns."""
 
-    used: tuple[Used, ...] = ()
-
     def __init__(self, text: str) -> None:
         self.text = text
+        self.used: tuple[Used, ...] = ()
         if "\0" in text:
             raise ExpressionRefused("holds a zero byte")
         why = _sandbox()[1].compiled(text)
         if why is not None:
             line, _, said = str(why).removeprefix("lua:").partition(":")
             raise ExpressionRefused(f"line {line}: {said.strip()}")
+        self.used = names_in(text, _LIBRARY)
 
     def answer(self, given: dict[str, Any]) -> bool:
         try:

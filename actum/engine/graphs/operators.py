@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from actum.engine.graphs.patterns import searcher
 from actum.engine.payloads.json_values import kind, same
+from actum.engine.payloads.patterns import searcher
 
 __all__ = ["ALIASES", "OPERATORS", "RIGHT_SIDES", "NoAnswer", "UnlikeKinds"]
 

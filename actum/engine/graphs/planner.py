@@ -23,10 +23,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from actum.engine.graphs.frame import Frame, Open, Stop
+from actum.engine.graphs.frame import Frame
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.inputs import prepare_input
 from actum.engine.graphs.marking import Visit
+from actum.engine.graphs.under_way import Open, Stop
 from actum.engine.rules.calls import (
     Approve,
     Call,

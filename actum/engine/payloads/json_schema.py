@@ -1,17 +1,18 @@
 """The part of JSON Schema that actum honours: what is not honoured is refused when the schema is read.
 
 A schema that is silently half ignored promises checks that nobody makes. So the keywords below are checked
-as JSON Schema 2020-12 says, annotations are let through, and every other keyword is an error by name.
+as JSON Schema 2020-12 says, annotations are let through, and every other keyword is an error by name. A `pattern`
+is searched for in time that grows with the text and not faster, whatever it is; what cannot be is refused.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from actum.engine.graphs.place import Place
 from actum.engine.payloads.json_values import kind, same
+from actum.engine.payloads.patterns import BadPattern, searcher
 from actum.errors import near_miss
 
 __all__ = ["check_schema", "mismatch"]
@@ -72,10 +73,12 @@ def check_schema(schema: Any, place: Place) -> None:
                 if not isinstance(wanted, list):
                     raise here.error(f"is a list, not {kind(wanted)}")
             case "pattern":
+                if not isinstance(wanted, str):
+                    raise here.error(f"is text, not {kind(wanted)}")
                 try:
-                    re.compile(wanted)
-                except (re.error, TypeError) as exc:
-                    raise here.error(f"{wanted!r} is no regular expression: {exc}") from None
+                    searcher(wanted)
+                except BadPattern as exc:
+                    raise here.error(f"{wanted!r} is no regular expression that can be searched for: {exc}") from None
             case "items":
                 check_schema(wanted, here)
             case "properties":
@@ -116,7 +119,7 @@ def mismatch(schema: dict[str, Any], value: Any, name: str) -> str:
                 if keyword in schema and not holds(value, schema[keyword]):
                     return f"{name} must be {words} {schema[keyword]}, not {value}"
         case str():
-            if "pattern" in schema and not re.search(schema["pattern"], value):
+            if "pattern" in schema and not searcher(schema["pattern"])(value):
                 return f"{name} must match {schema['pattern']!r}, and {value!r} does not"
             return _length(schema, value, name)
         case list():

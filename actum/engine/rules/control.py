@@ -228,6 +228,9 @@ def _check_reopens(state: Execution, failed: Any, asked: str) -> None:
     if not failed:
         why = "it did not fail because of a step, or had gone on after the step had failed"
         raise _refuse(state, asked, f"{why}; fork it from an event before that")
+    for key in failed:
+        if key not in state.steps:
+            raise _refuse(state, asked, f"it has no step {key!r}{near_miss(key, state.steps)}")
 
 
 def _intervened(kind: str, step: StepState, after: bytes | None, reason: str, at: str, actor: Actor) -> NewEvent:

@@ -1,6 +1,6 @@
 """Every rule of an execution: a command and the state in, the events that follow out. Pure; changes nothing.
 
-`evolve` (in `state.py`) is the other half. The runtime folds what is returned here, and asks again with
+`evolve` (in `folding.py`) is the other half. The runtime folds what is returned here, and asks again with
 `Proceed` until nothing follows, so each rule may look only at the state it is given.
 """
 

@@ -6,9 +6,10 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from actum.engine.rules.parts import StepState
     from actum.engine.rules.state import Execution
 
-__all__ = ["Due", "add_due", "due_by", "next_due"]
+__all__ = ["Due", "add_due", "due_by", "next_due", "wait_for_attempt"]
 
 
 class Due(NamedTuple):
@@ -28,6 +29,14 @@ def add_due(state: Execution, kind: Literal["wait", "attempt", "undo"], key: str
     if due_us is not None:
         state.due_count += 1
         heappush(state.dues, Due(due_us, state.due_count, kind, key))
+
+
+def wait_for_attempt(state: Execution, step: StepState, not_before_us: int) -> None:
+    """The step has another attempt before it, from then on."""
+    step.status = "retry"
+    step.not_before_us = not_before_us
+    state.retrying[step.key] = step
+    add_due(state, "attempt", step.key, not_before_us)
 
 
 def next_due(state: Execution) -> int | None:

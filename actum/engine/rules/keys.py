@@ -1,10 +1,10 @@
-"""The facts that a key was made of. Pure."""
+"""Keys, and the facts that they are made of. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["about"]
+__all__ = ["about", "key_of"]
 
 
 def about(key: str, name: str) -> dict[str, Any]:
@@ -15,3 +15,9 @@ def about(key: str, name: str) -> dict[str, Any]:
     if scope:
         facts["scope"] = scope
     return facts
+
+
+def key_of(facts: dict[str, Any], name: str) -> str:
+    """The key that these facts, of an event about what is called `name`, say: the other way round than `about`."""
+    scope = facts.get("scope")
+    return f"{scope}/{facts[name]}#{facts['occurrence']}" if scope else f"{facts[name]}#{facts['occurrence']}"

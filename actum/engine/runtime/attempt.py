@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from actum.engine.functions.planner import failure_of
+from actum.engine.functions.outcomes import failure_of
 from actum.engine.payloads.codec import encode
 from actum.engine.rules.calls import Failure, StepSpec
 from actum.engine.runtime.around import Middleware, dressed

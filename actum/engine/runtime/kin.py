@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from actum.engine.functions.durable import Workflow
+from actum.engine.functions.workflow import Workflow
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.planner import prepare_input
 from actum.engine.labels import Options

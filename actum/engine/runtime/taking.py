@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from actum.engine.definitions import KINDS, Code, find_code
-from actum.engine.functions.durable import Workflow
+from actum.engine.functions.workflow import Workflow
 from actum.engine.publishing import digest_of, newest
 from actum.engine.rules.commands import ParkDiverged, ParkErased
 from actum.engine.rules.decider import decide

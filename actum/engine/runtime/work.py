@@ -9,7 +9,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from actum.engine.functions.planner import failure_of
+from actum.engine.functions.outcomes import failure_of
 from actum.engine.rules.calls import Call, Outcome, StepSpec, call_key
 from actum.engine.rules.commands import (
     Park,

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from actum.engine import Approval, step, workflow
-from actum.engine.functions.durable import Workflow
-from actum.engine.functions.planner import FunctionPlanner, failure_of
+from actum.engine.functions.outcomes import failure_of
+from actum.engine.functions.planner import FunctionPlanner
+from actum.engine.functions.workflow import Workflow
 from actum.engine.rules.calls import Approve, Call, Done, Failure, Give, Outcome, Sleep, Wish
 from actum.errors import BadInput, StepFailed
 

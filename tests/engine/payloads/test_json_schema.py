@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -99,3 +101,25 @@ def test_a_schema_that_would_be_half_ignored_is_refused(schema: Any, path: str, 
         check_schema(schema, Place("s"))
     assert caught.value.path == path
     assert problem in caught.value.problem
+
+
+HOSTILE = """
+import resource
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+from actum.engine.payloads.json_schema import mismatch
+print(mismatch({"type": "string", "pattern": "^(a+)+$"}, "a" * 100_000 + "!", "it") != "")
+"""
+
+
+def test_a_hostile_pattern_costs_no_more_than_the_text_is_long() -> None:
+    """Trying one way after another, this takes more work than any processor has; the process is allowed little."""
+    done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
+@pytest.mark.parametrize("pattern", [r"(?=a)b", r"(a)\1", "(?<!a)b", "x" * 1_001])
+def test_a_pattern_that_cannot_be_searched_in_linear_time_is_refused(pattern: str) -> None:
+    """When the schema is read, and not when a value is."""
+    with pytest.raises(DefinitionError, match="no regular expression that can be searched for"):
+        check_schema({"pattern": pattern}, Place("s"))

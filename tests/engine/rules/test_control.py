@@ -249,6 +249,10 @@ def test_what_something_followed_from_is_not_taken_back(past: list[Ev], why: str
     given(*past).when(RetryByHand(at(9), failed), ANN).refused(ControlRefused, why)
 
 
+def test_a_step_that_never_began_is_not_tried_again() -> None:
+    given(started("b#0"), FAILED, END).when(RetryByHand(at(9), ["a#0"]), ANN).refused(ControlRefused, "no step 'a#0'")
+
+
 def test_an_outcome_that_is_told_in_its_place_is_a_persons_too() -> None:
     """A skipped step has the result that a person gave, and is told like any other."""
     waits = [started("b#0"), ev("step.failed", "b#0", outcome="failure", error_type="E", final=False)]

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from actum.errors import BadInput
 
-__all__ = ["ExpressionFailed", "compiled", "expression_in", "resolve", "value_of"]
+__all__ = ["ExpressionFailed", "compiled", "expression_in", "holds", "resolve", "value_of"]
 
 _TAKEN_AWAY: Final = (
     "now",
@@ -99,3 +99,8 @@ def expressions_of(template: Any) -> Iterable[tuple[tuple[str | int, ...], str]]
         for index, value in enumerate(template):
             for path, inner in expressions_of(value):
                 yield (index, *path), inner
+
+
+def holds(value: Any) -> bool:
+    """What jq takes for true: everything but false and null."""
+    return value is not None and value is not False
