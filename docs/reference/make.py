@@ -229,7 +229,7 @@ _PYTHON_INTRO = """\
 purpose is an `actum.errors.ActumError`, and says what is true and what to do."""
 
 _FOR_THE_ENGINE = {
-    "Engine": ("loop", "planner_again", "post", "forget", "has_any", "run"),
+    "Engine": ("loop", "planner_again", "post", "forget", "has_any", "run", "check_services"),
     "Retry": ("allows", "delay_us", "of"),
 }
 """Methods that parts of the engine call on each other."""

@@ -59,6 +59,12 @@ def _claimed(state: Execution, event: Event) -> None:
     state.busy = 0  # whatever ran, ran in a process that is gone
 
 
+def _released(state: Execution, event: Event) -> None:
+    """Whoever takes it over now does not do so after a death."""
+    if not state.ended:
+        state.owner = ""
+
+
 def _go_on(state: Execution) -> None:
     state.status = "compensating" if state.compensating else "running"
 
@@ -182,6 +188,7 @@ def _continued(state: Execution, event: Event) -> None:
 LIFE: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
     "execution.started": _started,
     "execution.claimed": _claimed,
+    "execution.released": _released,
     "code.upgraded": _upgraded,
     "execution.paused": _paused,
     "execution.resumed": _resumed,
