@@ -3,6 +3,9 @@
 `python -m bench.verify [--rounds 3] [--sizes 100000,1000000] [--quick]` writes `bench/results/verify.json`. The logs
 are of executions of ten steps, with the inputs, results and view rows that the engine would write. Each check runs in
 a new process, in turns; its start is not counted, that of the processes it starts is.
+
+`--memory` keeps only how much memory checking, reading and a subscription took at each size, in
+`bench/results/memory.json`: figures that a busy machine does not change.
 """
 
 from __future__ import annotations
@@ -31,7 +34,16 @@ from actum.events import Actor, NewEvent, to_text, uuid7s
 from actum.events.checkpoint import Checkpoint, SigningKey, VerifierKey, sign
 from actum.events.merkle import Frontier
 from actum.events.tlog_proof import TlogProof, verify_event
-from actum.eventstore import NO_STREAM, Append, EventStore, ViewRow, open_store
+from actum.eventstore import (
+    NO_STREAM,
+    Append,
+    AtLeastOnce,
+    EventStore,
+    MemoryCursors,
+    Subscription,
+    ViewRow,
+    open_store,
+)
 from actum.eventstore.check.store import check_store
 from actum.eventstore.check.workers import Workers
 from actum.eventstore.sealing.proving import prove_event
@@ -40,7 +52,16 @@ from actum.testing.postgres import ask, database, server_is_there
 from actum.wiring import rebuild_views
 
 RESULTS = Path(__file__).parent / "results" / "verify.json"
+MEMORY = RESULTS.with_name("memory.json")
 WORKER = Actor("worker", "w-bench")
+READINGS = ("read", "subscription")
+MEASURED = {
+    "verify, one process": (1, "bytes"),
+    "verify, two processes": (2, "bytes"),
+    "verify with views, one process": (1, "views"),
+    "read": (1, "read"),
+    "subscription": (1, "subscription"),
+}
 STEPS = 10
 EVENTS = 2 * STEPS + 2
 """Events of one execution."""
@@ -110,18 +131,38 @@ def check(url: str, jobs: int, *, views: bool) -> None:
     store.close()
     assert found.verdict == "verified", found
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    own = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     figures = {
         "events_per_s": found.events / took,
         "cpu_us_per_event": (time.process_time() - cpu + children.ru_utime + children.ru_stime) / found.events * 1e6,
-        "peak_mb": int(own.split()[1]) / 1024,
+        "peak_mb": peak_mb(),
         "peak_mb_of_a_worker": children.ru_maxrss / 1024,
     }
     print(json.dumps(figures))
 
 
-def in_a_process(url: str, jobs: int, *, views: bool) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.verify", "--check", url, str(jobs), "views" if views else "bytes"]
+def peak_mb() -> float:
+    """The most memory that this process has had."""
+    own = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(own.split()[1]) / 1024
+
+
+def read(url: str, how: str) -> None:
+    """Read a log from end to end, as `store.read` or as a subscription gives it; print what it took."""
+    taken = 0
+    store = open_store(url)
+    if how == "read":
+        for _ in store.read():
+            taken += 1
+    else:
+        consumer = AtLeastOnce(MemoryCursors(), how, lambda events: None)
+        taken = Subscription(store, how, consumer).catch_up()
+    assert taken == store.head()
+    store.close()
+    print(json.dumps({"events": taken, "peak_mb": peak_mb()}))
+
+
+def in_a_process(url: str, jobs: int, what: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "bench.verify", "--check", url, str(jobs), what]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd=RESULTS.parents[2])
     found: dict[str, float] = json.loads(answer.stdout)
     return found
@@ -192,11 +233,18 @@ def main() -> None:
     words.add_argument("--sizes", default="100000,1000000", help="events of the SQLite logs")
     words.add_argument("--postgresql", type=int, default=200_000, help="events of the PostgreSQL log; 0: none")
     words.add_argument("--quick", action="store_true", help="small logs, one round, nothing written")
+    words.add_argument("--memory", action="store_true", help="only memory, on SQLite logs of these sizes")
     words.add_argument("--check", nargs=3, help=argparse.SUPPRESS)
     asked = words.parse_args()
     if asked.check:
         url, jobs, what = asked.check
-        check(url, int(jobs), views=what == "views")
+        if what in READINGS:
+            read(url, what)
+        else:
+            check(url, int(jobs), views=what == "views")
+        return
+    if asked.memory:
+        MEMORY.write_text(json.dumps(memory([int(size) for size in asked.sizes.split(",")]), indent=1) + "\n")
         return
     sizes = [100_000] if asked.quick else [int(size) for size in asked.sizes.split(",")]
     logs = [("sqlite", size) for size in sizes]
@@ -214,7 +262,7 @@ def main() -> None:
                 for number in range(1 if asked.quick or size > 1_000_000 else asked.rounds):
                     for processes, views in kinds:
                         name = f"{processes} at once" + (", views rebuilt" if views else "")
-                        rounds.setdefault(name, []).append(in_a_process(url, processes, views=views))
+                        rounds.setdefault(name, []).append(in_a_process(url, processes, _what(views)))
                         print(f"{number + 1}  {backend} {size:,}  {name}  {rounds[name][-1]}", file=sys.stderr)
                 found[f"{backend}, {size} events"] = {name: medians(every) for name, every in rounds.items()}
                 if backend == "sqlite" and size <= 1_000_000:
@@ -240,6 +288,29 @@ def main() -> None:
         json.dump(result, sys.stdout, indent=1)
         return
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _what(views: bool) -> str:
+    return "views" if views else "bytes"
+
+
+def memory(sizes: list[int]) -> dict[str, Any]:
+    """The most memory, in MB, of whatever goes over a whole log, by its size."""
+    found: dict[str, dict[str, float]] = {}
+    folder = Path(tempfile.mkdtemp(prefix="bench-verify-"))
+    try:
+        for size in sizes:
+            with log_on("sqlite", size, folder) as url:
+                for name, (jobs, what) in MEASURED.items():
+                    figures = in_a_process(url, jobs, what)
+                    found.setdefault(name, {})[str(size)] = round(figures["peak_mb"], 1)
+                    if jobs > 1:
+                        found.setdefault(f"{name}, a worker", {})[str(size)] = round(figures["peak_mb_of_a_worker"], 1)
+                    print(f"{size:,}  {name}  {figures}", file=sys.stderr)
+    finally:
+        shutil.rmtree(folder)
+    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"at": at, "python": platform.python_version(), "peak_mb": found}
 
 
 def medians(rounds: list[dict[str, float]]) -> dict[str, Any]:

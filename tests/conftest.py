@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from actum.testing.warm import Warm
+
+pytest_plugins = ["actum.testing.pytest_plugin"]
+
 settings.register_profile("actum", deadline=None, print_blob=True)
 settings.load_profile("actum")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: a long one that begins last would leave the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +29,14 @@ def data() -> Path:
     if not (folder / "MANIFEST.json").exists():
         pytest.skip(f"REAL DATA ABSENT: no {folder}; set ACTUM_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """The command, for tests that run it often."""
+    warm = Warm()
+    yield warm
+    warm.close()
 
 
 @pytest.fixture(scope="session")

@@ -23,8 +23,8 @@ from actum.events.checkpoint import VerifierKey
 from actum.events.epoch import verify_of
 from actum.events.merkle import Frontier
 from actum.events.rotation import Trust
-from actum.eventstore import ANY, Append, RawEvent, TreeState, ViewRow
-from actum.eventstore.check.views import Rebuild
+from actum.eventstore import ANY, Append, RawEvent, TreeState
+from actum.eventstore.check.views import Rebuild, rows_in, rows_of
 from actum.eventstore.custody.erasures import Erasures, read_custody
 from actum.eventstore.floor import HotStore, Stretch
 from actum.eventstore.sealing.sealer import origin_of, system_stream
@@ -157,14 +157,14 @@ def _begin(
             gone.extend((name, Stretch(segment.first, start, heads[name][0])) for name, start in here.items())
 
     source = events()
-    views = rebuild(source)
+    rows = rows_in(rebuild(source))
     for _ in source:  # what the views did not ask for
         pass
     store.begin_at(
         _tree_of(segments, trust),
         ((name, version, leaf) for name, (version, leaf) in heads.items()),
         gone,
-        (ViewRow(view, key, row) for view, rows in views.items() for key, row in rows.items()),
+        rows_of(rows),
     )
 
 

@@ -96,6 +96,7 @@ class WholeStore:
         self.stream_version = hot.stream_version
         self.streams = hot.streams
         self.view = hot.view
+        self.view_rows = hot.view_rows
         self.tree = hot.tree
         self.add_checkpoint = hot.add_checkpoint
         self.checkpoints = hot.checkpoints

@@ -147,11 +147,12 @@ def list_(place: Place, json: Json = False) -> None:
         (one.name, f"{one.first:,}", f"{one.count:,}", f"{one.root.hex()[:16]}…", f"{one.signed.size:,}")
         for one in segments
     ]
+    if not segments:
+        say("nothing is archived there")
+        return
     console().print(
         table(None, ("file", "first event", "events", "root", "covered by size"), rows, "first event,events")
     )
-    if not segments:
-        say("nothing is archived there")
 
 
 def verify(

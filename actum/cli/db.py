@@ -53,8 +53,21 @@ def check(json: Json = False) -> None:
     if json:
         print_json({"found": found, "needed": HEAD, "ok": found == HEAD})
     else:
-        say(f"schema {found or 'none'}, this program needs {HEAD}" + ("" if found == HEAD else ": actum db upgrade"))
+        say(_fitting(found))
     raise typer.Exit(0 if found == HEAD else 1)
+
+
+def _fitting(found: str | None) -> str:
+    """Whether a store of this schema can be used, and what to do when not."""
+    from actum.migrations import HEAD, REVISIONS
+
+    if found is None:
+        return "there is no store there; `actum db upgrade` makes it"
+    if found == HEAD:
+        return f"schema {found}, which is what this program needs"
+    if found in REVISIONS:
+        return f"schema {found}, this program needs {HEAD}; run `actum db upgrade`"
+    return f"schema {found}, which this program does not know: it knows up to {HEAD}; use a newer actum"
 
 
 def grant(

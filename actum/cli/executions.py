@@ -14,6 +14,7 @@ from actum.errors import BadInput, UnknownExecution, near_miss
 if TYPE_CHECKING:
     from actum.engine.rules.calls import Heard
     from actum.engine.rules.state import Execution
+    from actum.engine.rules.usage import Spent
     from actum.events import RecordedEvent
     from actum.eventstore import EventStore
     from actum.eventstore.custody.erasures import Missing
@@ -191,6 +192,7 @@ def missing_in(store: EventStore, events: list[RecordedEvent]) -> list[Missing]:
 def _as_json(state: Execution, events: list[RecordedEvent], missing: list[Missing]) -> dict[str, Any]:
     import orjson
 
+    from actum.engine.rules.usage import spent_facts
     from actum.engine.rules.views import execution_row
 
     end = None if state.end_payload is None else orjson.loads(state.end_payload)
@@ -217,6 +219,7 @@ def _as_json(state: Execution, events: list[RecordedEvent], missing: list[Missin
             for a in state.approvals.values()
         ],
         "uncompensated": state.uncompensated,
+        "used": spent_facts(state.spent) or None,
         "unread_signals": [
             {"signal": heard.name, "value": heard.value, "version": int(key[1:])} for key, heard in _unread(state)
         ],
@@ -290,6 +293,8 @@ def _as_page(state: Execution, events: list[RecordedEvent], missing: list[Missin
             out.print(f"output  {_line(end.get('output'))}", markup=False)
     for _, heard in _unread(state):
         out.print(f"unread signal {heard.name}  {_line(heard.value)}", style="yellow", markup=False)
+    if state.spent is not None:
+        out.print(f"used    {_used(state.spent)}", markup=False)
     if state.uncompensated:
         out.print(f"NOT UNDONE: {', '.join(state.uncompensated)}", style="bold red", markup=False)
     out.print()
@@ -304,6 +309,22 @@ def _as_page(state: Execution, events: list[RecordedEvent], missing: list[Missin
         for line in story(events)
     ]
     out.print(table(None, ("event", "at", "what happened", "by", "detail"), rows, "event,at"))
+
+
+def _used(spent: Spent) -> str:
+    """What it has used of models, as steps have reported it: unknown is said, and is never 0."""
+    parts = [
+        "no tokens reported" if spent.input_tokens is None else f"{spent.input_tokens:,} tokens in",
+        *([] if spent.output_tokens is None else [f"{spent.output_tokens:,} out"]),
+    ]
+    if spent.cost_unknown:
+        parts.append(f"cost unknown ({spent.cost_unknown} has not said)")
+    elif spent.cost_nanousd is not None:
+        parts.append(f"${spent.cost_nanousd / 1e9:,.6f}")
+    kept = spent.reserved["tokens"], spent.reserved["cost_nanousd"]
+    if any(kept):
+        parts.append(f"kept for what is under way: {kept[0]:,} tokens, ${kept[1] / 1e9:,.6f}")
+    return ", ".join(parts)
 
 
 def _line(value: Any) -> str:

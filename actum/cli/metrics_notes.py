@@ -39,7 +39,7 @@ def note_on(metric: Metric, value: Any) -> str:
             notes = [how_many(value["retries"], "retry", "retries")] if value["retries"] else []
         case "cost_per_success" | "tokens_per_execution":
             notes = _total(value)
-        case "tool_call_latency" | "workflow_completion_time":
+        case "tool_call_latency" | "resource_wait" | "workflow_completion_time":
             notes = _durations(value)
         case _:
             notes = []

@@ -14,12 +14,14 @@ import typer
 from actum.cli.executions import attributes_of
 from actum.cli.options import Json, log_of
 from actum.cli.output import console, err, how_many, print_json, say, status_text
+from actum.cli.pools import ResourcesFile, loaded
 from actum.cli.workflow_import import TaskFile, Tasks, bindings_of
 from actum.errors import BadInput, ExecutionFailed, ExecutionParked, WorkflowDeprecated, WorkflowError
 
 if TYPE_CHECKING:
     from actum.engine import Engine, Handle
     from actum.engine.definitions import Code
+    from actum.engine.resources import Resources
     from actum.eventstore import EventStore
 
 __all__ = ["register", "renamed"]
@@ -60,6 +62,7 @@ def run(
     ] = None,
     task: Tasks = None,
     tasks: TaskFile = None,
+    resources: ResourcesFile = None,
     json: Json = False,
 ) -> None:
     """Start an execution and see it to its end. Prints its id first.
@@ -81,7 +84,7 @@ def run(
     with log_of(writes=True, must_exist=code is None) as store:
         if code is None:
             code = _published(store, what)
-        code_ = asyncio.run(_run(store, code, given, id_, options, wait, json))
+        code_ = asyncio.run(_run(store, code, given, id_, options, wait, json, loaded(resources)))
     raise typer.Exit(code_)
 
 
@@ -89,11 +92,12 @@ def resume(
     id_: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="One execution; without it, all that are due.")
     ] = None,
+    resources: ResourcesFile = None,
     json: Json = False,
 ) -> None:
     """Go on with what a dead process has left, or with an execution that was parked."""
     with log_of(writes=True) as store:
-        code = asyncio.run(_resume(store, id_, json))
+        code = asyncio.run(_resume(store, id_, json, loaded(resources)))
     raise typer.Exit(code)
 
 
@@ -175,11 +179,18 @@ def _input(text: str) -> Any:
 
 
 async def _run(
-    store: EventStore, code: Code, given: Any, id_: str | None, options: dict[str, Any], wait: bool, json: bool
+    store: EventStore,
+    code: Code,
+    given: Any,
+    id_: str | None,
+    options: dict[str, Any],
+    wait: bool,
+    json: bool,
+    shared: Resources | None,
 ) -> int:
     from actum.engine import Engine
 
-    async with Engine(store) as engine:
+    async with Engine(store, resources=shared) as engine:
         if not wait:
             known = id_ is not None and store.stream_version(f"execution/{id_}")
             started = await engine.submit(code, given, id=id_, **options)
@@ -283,10 +294,10 @@ def _for_people(answer: dict[str, Any]) -> None:
         say(f"started; go on with: actum resume {answer['id']}")
 
 
-async def _resume(store: EventStore, id_: str | None, json: bool) -> int:
+async def _resume(store: EventStore, id_: str | None, json: bool, shared: Resources | None) -> int:
     from actum.engine import Engine
 
-    async with Engine(store) as engine:
+    async with Engine(store, resources=shared) as engine:
         if id_ is not None:
             with _watched(f"resuming {id_}"):
                 answer = await _see_through(store, await engine.resume(id_))

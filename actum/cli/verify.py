@@ -122,7 +122,7 @@ def page(answer: dict[str, Any]) -> None:
     rows = [(_MARK[check["ok"]], check["name"], check["detail"]) for check in answer["checks"]]
     out.print(table(None, ("", "check", "what was found"), rows))
     out.print()
-    size = f"{how_many(answer['events'], 'event')}, root {answer['root'][:16]}…" if answer["events"] else "an empty log"
+    size = f"{how_many(answer['events'], 'event')}, root {answer['root'][:16]}…" if answer["events"] else "no events"
     out.print(_VERDICT[answer["verdict"]], Text(size, style="dim"))
     for what, ok in (("wrong", False), ("stated and not proved", None)):
         names = [check["name"] for check in answer["checks"] if check["ok"] is ok]

@@ -17,10 +17,12 @@ import typer
 from actum.cli.exits import INTERRUPTED
 from actum.cli.options import log_of
 from actum.cli.output import console, how_many, print_json, say, status_text, table
+from actum.cli.pools import ResourcesFile, loaded
 from actum.errors import BadInput
 
 if TYPE_CHECKING:
     from actum.engine.definitions import Code
+    from actum.engine.resources import Resources
     from actum.eventstore import EventStore
 
 __all__ = ["register"]
@@ -50,6 +52,7 @@ def worker(
     schedules: Annotated[
         bool, typer.Option("--schedules", help="Begin what schedules say, too; any number of workers may.")
     ] = False,
+    resources: ResourcesFile = None,
     status: Annotated[bool, typer.Option("--status", help="Say who works, what is due, and what is parked.")] = False,
     json: Annotated[bool, typer.Option("--json", help="With --status: one JSON document on stdout.")] = False,
 ) -> None:
@@ -71,9 +74,12 @@ def worker(
     limit_s = seconds(drain_timeout)
     code = [one for module in modules or [] for one in _workflows_of(module)]
     wanted = [*(workflow or []), *(one.name for one in code)]
+    shared = loaded(resources)
     _log_to_stderr()
     with log_of(writes=True) as store:
-        cut_off, hurried = asyncio.run(_work(store, name, concurrency, wanted or None, code, limit_s, schedules))
+        cut_off, hurried = asyncio.run(
+            _work(store, name, concurrency, wanted or None, code, limit_s, schedules, shared)
+        )
     sys.stdout.flush()
     sys.stderr.flush()
     if cut_off or hurried:  # a thread that runs a step cannot be ended, and would be waited for
@@ -105,12 +111,13 @@ async def _work(
     code: list[Code],
     limit_s: float,
     schedules: bool,
+    shared: Resources | None,
 ) -> tuple[int, bool]:
     """How many attempts were cut off, and whether it was told twice to stop."""
     from actum.engine import Engine
     from actum.engine.runtime.worker import Worker
 
-    async with Engine(store, worker=name) as engine:
+    async with Engine(store, worker=name, resources=shared) as engine:
         engine.register(*code)
         worker = Worker(engine, concurrency=concurrency, workflows=workflows, drain_timeout_s=limit_s)
         running = asyncio.create_task(worker.run())

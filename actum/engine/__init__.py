@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from actum.engine.foreign import Foreign, TaskError, load_foreign
-    from actum.engine.functions.awaited import Won
+    from actum.engine.functions.awaited import ChildHandle, Savepoint, Won
     from actum.engine.functions.context import Context
     from actum.engine.functions.durable import Service, Step, step
     from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
-    from actum.engine.graphs.kinds import Budget, Catch, Over
+    from actum.engine.graphs.kinds import Catch, Every, Over
     from actum.engine.graphs.load import load_graph
     from actum.engine.payloads.classes import Business, Personal, Public
+    from actum.engine.rules.budgets import Budget, Estimate
     from actum.engine.rules.calls import Approval
     from actum.engine.rules.retry import Retry
     from actum.engine.runtime.engine import Engine
@@ -29,8 +30,11 @@ __all__ = [
     "Budget",
     "Business",
     "Catch",
+    "ChildHandle",
     "Context",
     "Engine",
+    "Estimate",
+    "Every",
     "Executor",
     "Foreign",
     "Graph",
@@ -40,6 +44,7 @@ __all__ = [
     "Personal",
     "Public",
     "Retry",
+    "Savepoint",
     "Service",
     "Step",
     "StepInfo",
@@ -55,11 +60,14 @@ __all__ = [
 
 _HOME = {
     "Approval": "rules.calls",
-    "Budget": "graphs.kinds",
+    "Budget": "rules.budgets",
     "Business": "payloads.classes",
     "Catch": "graphs.kinds",
+    "ChildHandle": "functions.awaited",
     "Context": "functions.context",
     "Engine": "runtime.engine",
+    "Estimate": "rules.budgets",
+    "Every": "graphs.kinds",
     "Foreign": "foreign.code",
     "Graph": "graphs.graph",
     "Executor": "runtime.executors",
@@ -68,6 +76,7 @@ _HOME = {
     "Over": "graphs.kinds",
     "Personal": "payloads.classes",
     "Public": "payloads.classes",
+    "Savepoint": "functions.awaited",
     "Service": "functions.durable",
     "Retry": "rules.retry",
     "Step": "functions.durable",

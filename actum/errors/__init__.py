@@ -17,6 +17,7 @@
     │   ├── IdempotencyConflict an event id seen before, with other content; nothing was written
     │   ├── StoreUnavailable    the answer was lost: written or not, append the same events again to know
     │   ├── StoreRefused        not a store, not writable, newer than this program; nothing was written
+    │   ├── NoTemporaryRoom     what does not fit in memory found no room in a temporary file
     │   ├── StoreDamaged        stored bytes are not what was written
     │   ├── ArchiveDamaged      an archived file is not what was written
     │   ├── EventsArchived      these events have left the store for the archive; nothing was read
@@ -29,6 +30,7 @@
     │   ├── TimestampRefused    a time stamp is not to be believed
     │   └── CheckpointRefused   a checkpoint, its signatures or a key are not to be believed
     ├── WorkflowError
+    │   ├── BudgetExceeded      what is spent does not allow for another step (the step's failure)
     │   ├── StepFailed          a step used up its attempts (raised inside the workflow)
     │   ├── ApprovalRejected    a person said no, or the deadline passed (raised inside the workflow)
     │   ├── Incomplete          an execution has come as far as it can without more input
@@ -79,6 +81,7 @@ from actum.errors.store import (
     IdempotencyConflict,
     KeyRingRefused,
     LogForked,
+    NoTemporaryRoom,
     PayloadUnreadable,
     StoreDamaged,
     StoreError,
@@ -91,6 +94,7 @@ from actum.errors.store import (
 from actum.errors.target import TargetError, TargetGone, TargetRefused, TargetUnavailable
 from actum.errors.workflow import (
     ApprovalRejected,
+    BudgetExceeded,
     ChildFailed,
     ErasureRefused,
     ExecutionFailed,
@@ -116,6 +120,7 @@ __all__ = [
     "ApprovalRejected",
     "ArchiveDamaged",
     "BadInput",
+    "BudgetExceeded",
     "CheckpointMoved",
     "CheckpointRefused",
     "ChildFailed",
@@ -139,6 +144,7 @@ __all__ = [
     "Mismatch",
     "MissingService",
     "NoCode",
+    "NoTemporaryRoom",
     "NotWaiting",
     "OwnedElsewhere",
     "PayloadErased",

@@ -15,6 +15,7 @@ __all__ = [
     "IdempotencyConflict",
     "KeyRingRefused",
     "LogForked",
+    "NoTemporaryRoom",
     "PayloadUnreadable",
     "StoreDamaged",
     "StoreError",
@@ -79,6 +80,19 @@ class StoreRefused(StoreError):
 
     def __str__(self) -> str:
         return f"{self.url}: {self.problem}"
+
+
+@dataclass(eq=False)
+class NoTemporaryRoom(StoreError):
+    """What does not fit in memory could not be kept in a temporary file. No store was touched."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"no temporary file can be used ({self.problem}); nothing was done. Make room there, or let TMPDIR name a "
+            "folder that has some."
+        )
 
 
 @dataclass(eq=False)

@@ -8,6 +8,7 @@ from actum.errors.base import ActumError, BadInput
 
 __all__ = [
     "ApprovalRejected",
+    "BudgetExceeded",
     "ChildFailed",
     "ErasureRefused",
     "ExecutionFailed",
@@ -76,6 +77,28 @@ class Incomplete(WorkflowError):
         if not self.execution:
             return "more input is needed"
         return f"execution {self.execution!r} waits for more input ({self.request}); engine.continue_ gives it"
+
+
+@dataclass(eq=False)
+class BudgetExceeded(WorkflowError):
+    """A budget does not allow for another step. The step was not started, and has failed for good with this type.
+
+    Amounts are as they are shown; `reserved` is what is kept for steps under way, `asked` what this one would use.
+    """
+
+    step: str
+    unit: str
+    """`steps`, `seconds`, `tokens` or `dollars`."""
+    budget: str
+    used: str
+    reserved: str = "0"
+    asked: str = "0"
+
+    def __str__(self) -> str:
+        more = [f"{self.reserved} reserved"] if self.reserved != "0" else []
+        more += [f"{self.asked} asked for"] if self.asked != "0" else []
+        said = ", ".join((f"{self.used} used", *more))
+        return f"step {self.step!r} was not started: the budget is {self.budget} {self.unit}; {said}"
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from actum.errors import BadInput, near_miss
 from actum.events import (
     approval,
+    breaker,
     child,
     erasure,
     execution,
@@ -42,6 +43,7 @@ MODELS: dict[str, type[Facts]] = {
         outside,
         schedule,
         subscription,
+        breaker,
         system,
         erasure,
     )

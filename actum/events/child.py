@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from actum.events.facts import Count, Digest, Facts, Name
+from actum.events.facts import Count, Digest, Facts, Name, Reserved, UsedFacts
 
 __all__ = ["EVENTS"]
 
@@ -24,7 +24,8 @@ class ChildStarted(ChildFacts):
     type = "child.started"
     workflow: Name
     definition: Digest | None = None
-    on_parent_close: Literal["cancel", "abandon"] = "cancel"
+    on_parent_close: Literal["cancel", "abandon", "wait"] = "cancel"
+    reserved: Reserved | None = None
 
 
 class ChildCancelRequested(ChildFacts):
@@ -33,7 +34,14 @@ class ChildCancelRequested(ChildFacts):
     type = "child.cancel_requested"
 
 
-class ChildEnded(ChildFacts):
+class ChildSignalled(ChildFacts):
+    """Its parent has sent it a signal; in one append with the child's `signal.received`. Payload: `{"value": …}`."""
+
+    type = "child.signalled"
+    signal: Name
+
+
+class ChildEnded(ChildFacts, UsedFacts):
     """Recorded in one append with the child's own end. Payload: `{"output": …}` or `{"error": …}`, as there."""
 
     type = "child.ended"
@@ -41,4 +49,4 @@ class ChildEnded(ChildFacts):
     error_type: Name | None = None
 
 
-EVENTS: tuple[type[Facts], ...] = (ChildStarted, ChildCancelRequested, ChildEnded)
+EVENTS: tuple[type[Facts], ...] = (ChildStarted, ChildCancelRequested, ChildSignalled, ChildEnded)

@@ -6,13 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actum.events.facts import Attribute, AttributeName, Count, Digest, DurationUs, Facts, Instant, Name
+from actum.events.facts import Attribute, AttributeName, Count, Digest, DurationUs, Facts, Instant, Name, UsedFacts
 
 __all__ = ["EVENTS"]
 
 
-class ExecutionStarted(Facts):
-    """Payload: `{"input": …}`; for an import also `{"source": …}`, what the foreign record said of itself."""
+class ExecutionStarted(UsedFacts):
+    """What is used there was used by the executions that it continues.
+
+    Payload: `{"input": …}`; for an import also `{"source": …}`, what the foreign record said of itself.
+    """
 
     type = "execution.started"
     workflow: Name
@@ -99,14 +102,11 @@ class ExecutionCancelRequested(Facts):
     """Its own deadline passed: then it ends as a failure, by time-out."""
 
 
-class Ended(Facts):
+class Ended(UsedFacts):
     duration_us: DurationUs | None = None
     """Start to end, by the source's clock. Absent: unknown."""
     active_us: DurationUs | None = None
     """The same without waiting for people and timers."""
-    cost_nanousd: Count | None = None
-    input_tokens: Count | None = None
-    output_tokens: Count | None = None
 
 
 class ExecutionCompleted(Ended):
@@ -136,7 +136,7 @@ class ExecutionCancelled(Ended):
     """Steps that could be undone and were not: the world is not as it was before."""
 
 
-class ExecutionContinued(Facts):
+class ExecutionContinued(UsedFacts):
     """It goes on as another execution with a record of its own; neither a success nor a failure."""
 
     type = "execution.continued"

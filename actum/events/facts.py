@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from actum.events.times import is_instant
 
 __all__ = [
+    "AttemptUsed",
     "Attribute",
     "AttributeName",
     "Count",
@@ -18,7 +19,9 @@ __all__ = [
     "Facts",
     "Instant",
     "Name",
+    "Reserved",
     "StepFacts",
+    "UsedFacts",
 ]
 
 
@@ -54,6 +57,34 @@ class StepFacts(Facts):
     attempt: Annotated[int, Field(ge=1)] = 1
     tool: Name | None = None
     """The step is one call of this tool: its attempts count as tool calls."""
+
+
+class UsedFacts(Facts):
+    """How much was used of models: absent is nothing, or not known. Tokens without a cost are of unknown cost."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cost_nanousd: Count | None = None
+
+
+class UsedOf(UsedFacts):
+    """The same of one model or one tool."""
+
+    model: Name | None = None
+    tool: Name | None = None
+
+
+class AttemptUsed(UsedFacts):
+    used: list[UsedOf] | None = None
+    """By model and tool, as the step has reported it; absent when it has reported nothing."""
+
+
+class Reserved(BaseModel):
+    """What is kept of a budget for a step or a child until it ends."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    tokens: Count | None = None
+    cost_nanousd: Count | None = None
 
 
 Outcome = Literal["success", "failure", "timeout"]

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from actum.events.canonical import canonical
 from actum.events.envelope import leaf_hash
-from actum.events.merkle import inclusion_proof, root_of, verify_inclusion
+from actum.events.merkle import Frontier, inclusion_proof, root_of, verify_inclusion
 
-__all__ = ["Manifest", "StreamEnd", "TailProof", "verify_tail"]
+__all__ = ["Manifest", "StreamEnd", "TailProof", "root_of_ends", "verify_tail"]
 
 
 class StreamEnd(NamedTuple):
@@ -58,6 +58,14 @@ class Manifest:
         if at == len(self.ends) or self.ends[at].stream != stream:
             raise ValueError(f"stream {stream!r} is not in the manifest")
         return TailProof(self.ends[at], at, inclusion_proof(self._leaves, at, len(self._leaves)))
+
+
+def root_of_ends(ends: Iterable[StreamEnd]) -> tuple[int, bytes]:
+    """Count and root of the manifest of these, which come in its order; flat memory, however many there are."""
+    tree = Frontier()
+    for end in ends:
+        tree.extend([leaf_hash(end.entry())])
+    return tree.size, tree.root()
 
 
 def verify_tail(proof: TailProof, count: int, root: bytes) -> bool:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from actum.events.facts import Count, DurationUs, Facts, Instant, Name, StepFacts
+from pydantic import Field
+
+from actum.events.facts import AttemptUsed, Count, DurationUs, Facts, Instant, Name, Reserved, StepFacts
 
 __all__ = ["EVENTS"]
 
 
 class StepStarted(StepFacts):
-    """Recorded before the effect. Payload: `{"args": […], "kwargs": {…}}`; absent when there are none."""
+    """Recorded before the effect. Payload: `{"args": […], "kwargs": {…}}`; absent when there are none.
+
+    Of a step that was scheduled, that event has the payload.
+    """
 
     type = "step.started"
     compensation: Name | None = None
@@ -19,9 +24,26 @@ class StepStarted(StepFacts):
     """Compensations of one group run side by side when their turn comes."""
     pivot: bool | None = None
     """Once it has completed, what completed before it is not undone any more."""
+    reserved: Reserved | None = None
 
 
-class StepCompleted(StepFacts):
+class StepScheduled(StepFacts):
+    """It is due, and waits for what it needs: `step.started` says that it has got it. Payload: as of that event."""
+
+    type = "step.scheduled"
+    needs: dict[Name, Annotated[int, Field(ge=1, lt=2**53)]] | None = None
+    """How much of which pool, or how many of which rate limit."""
+    limits: list[Name] | None = None
+    """Which of them are rate limits, of which nothing is given back."""
+    breaker: Name | None = None
+    """The circuit breaker that must let it through."""
+    compensation: Name | None = None
+    undo_group: Name | None = None
+    pivot: bool | None = None
+    reserved: Reserved | None = None
+
+
+class StepCompleted(StepFacts, AttemptUsed):
     """Payload: the result. Never runs again in this execution."""
 
     type = "step.completed"
@@ -29,7 +51,7 @@ class StepCompleted(StepFacts):
     duration_us: DurationUs | None = None
 
 
-class StepFailed(StepFacts):
+class StepFailed(StepFacts, AttemptUsed):
     """One attempt failed. Payload: `{"message": …, "traceback": …}`."""
 
     type = "step.failed"
@@ -40,7 +62,7 @@ class StepFailed(StepFacts):
     duration_us: DurationUs | None = None
 
 
-class StepTimedOut(StepFacts):
+class StepTimedOut(StepFacts, AttemptUsed):
     """One attempt took longer than it was given: a censored duration, not a fast one."""
 
     type = "step.timed_out"
@@ -72,7 +94,7 @@ class StepSkipped(StepFacts):
     reason: Literal["not_taken", "person"]
 
 
-class StepCancelled(StepFacts):
+class StepCancelled(StepFacts, AttemptUsed):
     """An attempt, or the wait for the next one, was given up: nobody wants the result. The effect may have happened."""
 
     type = "step.cancelled"
@@ -173,6 +195,7 @@ class RaceDecided(Facts):
 
 
 EVENTS: tuple[type[Facts], ...] = (
+    StepScheduled,
     StepStarted,
     StepCompleted,
     StepFailed,

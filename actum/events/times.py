@@ -14,10 +14,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-# The last instant and its text, and the last second and its prefix. Each is one tuple, replaced whole, so that
-# readers in other threads never see half of it. Events of one decision share their time: most calls end here.
+# The last instant written and the last one read, with their texts, and the last second and its prefix. Each is one
+# tuple, replaced whole, so that readers in other threads never see half of it. Events of one decision share their
+# time: most calls end here.
 _last: tuple[int, str] = (_FIRST - 1, "")
 _last_second: tuple[int, str] = (_FIRST - 1, "")
+_last_read: tuple[int, str] = (_FIRST - 1, "")
 _last_good = ""
 
 
@@ -39,10 +41,16 @@ def to_text(us: int) -> str:
 
 def to_us(text: str) -> int:
     """Microseconds since the epoch of a text that `to_text` wrote."""
+    global _last_read
     us, known = _last
     if known == text:
         return us
-    return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    us, known = _last_read  # what is recorded together has one time
+    if known == text:
+        return us
+    us = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    _last_read = (us, text)
+    return us
 
 
 def is_instant(text: object) -> bool:

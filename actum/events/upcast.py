@@ -23,10 +23,12 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "approval.rejected",
         "approval.requested",
         "approval.withdrawn",
+        "breaker.closed",
+        "breaker.half_opened",
+        "breaker.opened",
         "checkpoint.signed",
         "child.cancel_requested",
-        "child.ended",
-        "child.started",
+        "child.signalled",
         "compensation.completed",
         "compensation.ended",
         "compensation.failed",
@@ -36,7 +38,6 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "execution.cancelled",
         "execution.claimed",
         "execution.completed",
-        "execution.continued",
         "execution.corrected",
         "execution.failed",
         "execution.parked",
@@ -75,14 +76,10 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "segment.restored",
         "signal.awaited",
         "signal.received",
-        "step.cancelled",
-        "step.completed",
-        "step.failed",
         "step.in_doubt",
         "step.retry_scheduled",
         "step.skipped",
         "step.started",
-        "step.timed_out",
         "streams.sealed",
         "subscription.dead_lettered",
         "subscription.resized",
@@ -97,11 +94,19 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
     1,
 ) | {
     "execution.cancel_requested": 2,
+    "child.ended": 2,
+    "child.started": 2,
     "execution.cancelled": 2,
+    "execution.continued": 2,
     "execution.resumed": 2,
-    "execution.started": 3,
+    "execution.started": 4,
     "payload.erased": 2,
-    "step.started": 2,
+    "step.cancelled": 2,
+    "step.completed": 2,
+    "step.failed": 2,
+    "step.scheduled": 2,
+    "step.started": 3,
+    "step.timed_out": 2,
     "transition.taken": 2,
     "workflow.published": 2,
 }
@@ -121,6 +126,16 @@ UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {
     ("execution.started", 2): _as_it_was,  # without what it can be found by, its parent, and fewer kinds
     ("payload.erased", 1): _as_it_was,  # counted over the whole log
     ("step.started", 1): _as_it_was,  # no pivot, and undone by itself
+    ("child.ended", 1): _as_it_was,  # what was used is counted since
+    ("child.started", 1): _as_it_was,  # with nothing kept for it
+    ("execution.continued", 1): _as_it_was,
+    ("execution.started", 3): _as_it_was,
+    ("step.cancelled", 1): _as_it_was,
+    ("step.completed", 1): _as_it_was,
+    ("step.failed", 1): _as_it_was,
+    ("step.scheduled", 1): _as_it_was,
+    ("step.started", 2): _as_it_was,
+    ("step.timed_out", 1): _as_it_was,
     ("workflow.published", 1): _as_it_was,  # kinds that have come since are additions
 }
 """(type, schema) → the facts one schema later. Applied again until the facts are in today's shape."""

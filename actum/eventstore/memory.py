@@ -211,6 +211,9 @@ class MemoryStore(Protected):
             rows.sort(key=lambda row: (row[order] is not None, row[order]), reverse=descending)
         return rows[:limit]
 
+    def view_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        return iter(self.view(view))
+
     def tree(self) -> TreeState:
         with self._changed:
             self._check_open()

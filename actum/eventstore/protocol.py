@@ -177,6 +177,12 @@ class EventStore(Protocol):
         requested_at, deadline, version). Raises `BadInput` for another view or column, with the nearest one there is.
         """
 
+    def view_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        """Every row of a view, read page by page, so that memory stays flat; in some order.
+
+        Rows that are written meanwhile may be there or not. Raises `BadInput` for another view.
+        """
+
     def tree(self) -> TreeState:
         """The tree state committed with the last append."""
 

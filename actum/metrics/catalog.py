@@ -233,6 +233,18 @@ _METRICS: tuple[Metric, ...] = (
         "nearest rank: the value at rank ⌈p·n/100⌉; over 10,000 values an OpenTelemetry exponential histogram, scale 5",
     ),
     Metric(
+        "resource_wait",
+        "",
+        "Resource Wait",
+        "durations",
+        "s",
+        "step.scheduled to step.started, for every pool, rate limit and breaker that the step needed; "
+        "percentiles by nearest rank",
+        *("", "attempts that waited for what they needed", _ALL_RUNS),
+        "no step began that needed a pool, a rate limit or a breaker",
+        "percentiles as for the tool call latency",
+    ),
+    Metric(
         "workflow_completion_time",
         "WCT",
         "Workflow Completion Time",

@@ -112,7 +112,13 @@ def positions_behind(metric: str, run: Execution, standing: str) -> list[int]:
         return [run.start_position] if standing == "in_flight" else []
     if standing != "ended":
         return []
-    if metric in ("tool_error_rate", "tool_call_latency", "retry_success_rate", "compensation_success_rate"):
+    if metric in (
+        "tool_error_rate",
+        "tool_call_latency",
+        "resource_wait",
+        "retry_success_rate",
+        "compensation_success_rate",
+    ):
         return []  # counted call by call, in the tally
     if metric == "model_accuracy":
         return []  # counted label by label

@@ -82,6 +82,7 @@ class Execution:
         "recorded_outcome",
         "reopened",
         "retries",
+        "scheduled",
         "start_position",
         "started_us",
         "tally",
@@ -132,6 +133,8 @@ class Execution:
         self.compensated = False
         self.intervened = False
         self.operations: dict[OperationKey, Operation] | None = None
+        self.scheduled: dict[OperationKey, tuple[str, tuple[str, ...]]] | None = None
+        """Steps that wait for what they need → since when, and for what."""
         self.undoing: dict[OperationKey, tuple[bool, int]] | None = None
         """Compensations begun and not closed → whether their last event is inside the window, and where it is."""
         self.labels: dict[tuple[str, int | None, bool], Label] | None = None

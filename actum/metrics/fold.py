@@ -42,7 +42,13 @@ NOTED_TYPES: Final[dict[str, frozenset[str]]] = {
 }
 """What to keep the positions of, beside the ends of executions, when one of these is to be explained."""
 
-_EVENT_METRICS: Final = ("tool_error_rate", "tool_call_latency", "retry_success_rate", "compensation_success_rate")
+_EVENT_METRICS: Final = (
+    "tool_error_rate",
+    "tool_call_latency",
+    "resource_wait",
+    "retry_success_rate",
+    "compensation_success_rate",
+)
 
 
 class Fold:

@@ -129,6 +129,12 @@ def _completion_json(view: View) -> dict[str, Any]:
     }
 
 
+def _waits_json(view: View) -> dict[str, Any]:
+    waits = view.sums.tally.waits
+    parts = {resource: durations.to_json() for resource, durations in sorted(waits.items())}
+    return {**_durations_json(waits.values()), "by_resource": parts}
+
+
 def _durations_json(parts: Iterable[Durations]) -> dict[str, Any]:
     return (_merged(parts) or Durations(WORKFLOW_EDGES_US)).to_json()
 
@@ -216,6 +222,7 @@ _NUMBERS: Final[dict[str, Callable[[View], Any]]] = {
     "pass_hat_k": lambda view: _per_k_json(view, lambda of_k: of_k.hat),
     "pass_at_k": lambda view: _per_k_json(view, lambda of_k: of_k.at),
     "tool_call_latency": lambda view: _durations_json(view.sums.tally.tools.values()),
+    "resource_wait": _waits_json,
     "workflow_completion_time": _completion_json,
     "mean_time_to_error": mean_time_to_error,
     "in_flight": _in_flight_json,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actum.events import RecordedEvent
+from actum.events import RecordedEvent, to_us
 from actum.metrics.catalog import NO_VALUE
 from actum.metrics.execution import Execution, Operation, OperationKey
 from actum.metrics.tally import Tally
@@ -37,10 +37,25 @@ def _tried_again(run: Execution, facts: dict[str, Any], attempt: int, position: 
     return operation
 
 
-def _started(run: Execution, event: RecordedEvent, _at: str, _inside: bool, _tally: Tally) -> None:
+def _scheduled(run: Execution, event: RecordedEvent, at: str, _inside: bool, _tally: Tally) -> None:
+    facts = event.facts
+    named = [*facts.get("needs", ()), *([facts["breaker"]] if "breaker" in facts else ())]
+    if run.scheduled is None:
+        run.scheduled = {}
+    run.scheduled[_key(facts)] = (at, tuple(named))
+
+
+def _started(run: Execution, event: RecordedEvent, at: str, inside: bool, tally: Tally) -> None:
     attempt = event.facts.get("attempt", 1)
     if attempt > 1:
         _tried_again(run, event.facts, attempt, event.position)
+    if run.scheduled:
+        waited = run.scheduled.pop(_key(event.facts), None)
+        if waited is not None and inside:
+            since, named = waited
+            for resource in named:
+                tally.waited(resource, to_us(at) - to_us(since))
+            tally.note("resource_wait", event.position)
 
 
 def _retry_scheduled(run: Execution, event: RecordedEvent, _at: str, _inside: bool, _tally: Tally) -> None:
@@ -148,6 +163,7 @@ def close_left_open(run: Execution, tally: Tally) -> None:
 
 
 OPERATIONS: Final = {
+    "step.scheduled": _scheduled,
     "step.started": _started,
     "step.retry_scheduled": _retry_scheduled,
     "step.completed": _completed,

@@ -72,7 +72,12 @@ class Report:
 
     def quality(self) -> dict[str, int]:
         """What was left out of the numbers or put right in them, and how often."""
-        durations = [*self.whole.tally.tools.values(), *(cell.durations for cell in self.whole.cells.values())]
+        tally = self.whole.tally
+        durations = [
+            *tally.tools.values(),
+            *tally.waits.values(),
+            *(cell.durations for cell in self.whole.cells.values()),
+        ]
         found = Counter(self.whole.tally.quality)
         found["negative_duration"] += sum(d.rejected for d in durations)
         kinds = ("clock_skew", "conflict", "duplicate", "negative_duration", "unmatched_correction")

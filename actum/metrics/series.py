@@ -65,6 +65,11 @@ _SERIES: tuple[Series, ...] = (
         ("tool_call_latency", "tool_error_rate"),
     ),
     Series(
+        *("actum.resource.wait", "histogram", "s", ("resource",)),
+        "How long steps were scheduled until they had the pools, rate limits and breakers that they needed.",
+        ("resource_wait",),
+    ),
+    Series(
         *("actum.retry.sequences", "counter", "{sequence}", ("level", "outcome")),
         "Operations that failed and were retried, once closed.",
         ("retry_success_rate",),

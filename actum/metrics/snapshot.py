@@ -87,6 +87,8 @@ def _tools(sums: Sums) -> Iterator[Point]:
         for outcome in _TOOL_OUTCOMES:
             durations = tally.tools.get((tool, outcome), Durations(TOOL_EDGES_US))
             yield Point("actum.tool.call.duration", (tool, outcome), durations)
+    for resource, waits in sorted(tally.waits.items()):
+        yield Point("actum.resource.wait", (resource,), waits)
     closed = {(level, outcome): 0 for level in ("step", "tool") for outcome in ("success", "failure")}
     for (tool, _, completed), times in tally.sequences.items():
         closed["step" if tool == NO_VALUE else "tool", "success" if completed else "failure"] += times

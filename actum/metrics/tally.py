@@ -30,6 +30,7 @@ class Tally:
         "sequences",
         "steps",
         "tools",
+        "waits",
     )
 
     def __init__(self) -> None:
@@ -39,6 +40,8 @@ class Tally:
         """The last thing an open execution of known time did."""
         self.tools: dict[tuple[str, str], Durations] = {}
         """(tool, outcome) → attempts."""
+        self.waits: dict[str, Durations] = {}
+        """Pool, rate limit or breaker → how long steps waited that needed it."""
         self.sequences: Counter[tuple[str, str, bool]] = Counter()
         """(tool or NO_VALUE, first error, whether it completed) → retried operations that closed."""
         self.attempts: Counter[tuple[str, bool]] = Counter()
@@ -63,6 +66,12 @@ class Tally:
             self.note("tool_error_rate", position)
             self.note("tool_call_latency", position)
 
+    def waited(self, resource: str, wait_us: int) -> None:
+        durations = self.waits.get(resource)
+        if durations is None:
+            durations = self.waits[resource] = Durations(TOOL_EDGES_US)
+        durations.add(wait_us)
+
     def note(self, metric: str, *positions: int) -> None:
         """Remember what a number rests on, if somebody asked for that."""
         kept = self.behind.get(metric)
@@ -76,6 +85,9 @@ class Tally:
         for tools in (self.tools, other.tools):
             for key, durations in tools.items():
                 merged.tools[key] = merged.tools.get(key, Durations(TOOL_EDGES_US)).merge(durations)
+        for waits in (self.waits, other.waits):
+            for resource, durations in waits.items():
+                merged.waits[resource] = merged.waits.get(resource, Durations(TOOL_EDGES_US)).merge(durations)
         merged.sequences = self.sequences + other.sequences
         merged.attempts = self.attempts + other.attempts
         merged.compensations = self.compensations + other.compensations

@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["HEAD", "JOURNAL", "REVISIONS"]
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision, oldest first. A test holds it against the files in `versions/`."""
 HEAD: Final = REVISIONS[-1]
 JOURNAL: Final = "actum_upgrade"

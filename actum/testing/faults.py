@@ -98,6 +98,9 @@ class FaultyStore:
     ) -> list[dict[str, Any]]:
         return self._store.view(view, where, order=order, descending=descending, limit=limit)
 
+    def view_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        return self._store.view_rows(view)
+
     def tree(self) -> TreeState:
         return self._store.tree()
 

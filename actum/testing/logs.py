@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from actum.events import RecordedEvent
-from actum.eventstore import ANY, Append, EventStore
+from actum.eventstore import ANY, Append, EventStore, ViewRow
 from actum.testing.builders import event, execution_row, signed
 
 __all__ = ["STREAMS", "fill", "rebuild"]
@@ -14,14 +13,9 @@ __all__ = ["STREAMS", "fill", "rebuild"]
 STREAMS = ("s/a", "s/b", "s/c")
 
 
-def rebuild(events: Iterator[RecordedEvent]) -> dict[str, dict[tuple[str, ...], dict[str, Any]]]:
+def rebuild(events: Iterator[RecordedEvent]) -> list[ViewRow]:
     """The views of these tests: one execution for each stream, whose error type is its last event's id."""
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for recorded in events:
-        row = execution_row(recorded.stream, error_type=recorded.id).row
-        assert row is not None
-        rows[recorded.stream,] = dict(row)
-    return {"executions": rows}
+    return [execution_row(recorded.stream, error_type=recorded.id) for recorded in events]
 
 
 def fill(store: EventStore) -> None:

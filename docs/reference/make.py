@@ -20,7 +20,12 @@ _MADE = "<!-- made by `make docs`; change the code it is made from, not this pag
 
 def pages() -> dict[str, str]:
     """Every reference page by its file name, as it should be now."""
-    return {"metrics.md": metrics_page(), "cli.md": cli_page(), "python.md": python_page()}
+    return {
+        "metrics.md": metrics_page(),
+        "cli.md": cli_page(),
+        "python.md": python_page(),
+        "testing.md": testing_page(),
+    }
 
 
 def main() -> None:
@@ -228,12 +233,29 @@ _PYTHON_INTRO = """\
 `from actum import …`. These names are public; what lies in the modules behind them may change. Every error raised on
 purpose is an `actum.errors.ActumError`, and says what is true and what to do."""
 
+_TESTING_INTRO = """\
+`from actum.testing import …`; how to use it is in [How to test your workflows](../howto/test-your-workflows.md). The
+pytest plugin `actum.testing.pytest_plugin` gives the fixtures `actum_harness` (a `Harness`), `actum_simulate`
+(`simulate` under the seeds of `--actum-seed` and `--actum-seeds`) and `actum_seeds` (the seeds themselves)."""
+
 _FOR_THE_ENGINE = {
     "Engine": ("loop", "planner_again", "post", "forget", "has_any", "run", "check_services"),
     "Retry": ("allows", "delay_us", "of"),
 }
 """Methods that parts of the engine call on each other."""
-_MADE_BY_THE_ENGINE = ("Context", "EventStore", "Handle", "StepInfo")
+_MADE_BY_THE_ENGINE = (
+    "ChildHandle",
+    "Context",
+    "Ended",
+    "EventStore",
+    "Flow",
+    "Handle",
+    "PromiseBroken",
+    "Savepoint",
+    "SimulationFailed",
+    "StepInfo",
+    "Won",
+)
 """Classes of which users get objects and make none."""
 _WIDTH = 120
 
@@ -241,14 +263,24 @@ _WIDTH = 120
 def python_page() -> str:
     import actum
 
-    blocks = ["# Python", _PYTHON_INTRO]
-    for name in actum.__all__:
-        value = getattr(actum, name)
+    return _page("# Python", _PYTHON_INTRO, *_names_of(actum))
+
+
+def testing_page() -> str:
+    import actum.testing
+
+    return _page("# Testing", _TESTING_INTRO, *_names_of(actum.testing))
+
+
+def _names_of(module: Any) -> list[str]:
+    blocks = []
+    for name in module.__all__:
+        value = getattr(module, name)
         if not callable(value):
             blocks += [f"## {name}", f"For `Annotated[…, {name}]`. {inspect.getdoc(type(value)) or ''}"]
             continue
         blocks += [f"## {name}", *(_of_class(name, value) if inspect.isclass(value) else _of_function(name, value))]
-    return _page(*blocks)
+    return blocks
 
 
 def _of_function(name: str, value: Any, *, owner: str = "") -> list[str]:

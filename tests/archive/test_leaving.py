@@ -293,7 +293,7 @@ def test_without_the_archive_the_gap_is_stated(hot: HotStore, folder: Folder) ->
     """All that is here is proved from the floor on, and what was not read is said."""
     drop_archived(hot, folder, KEYS)
     seal_log(hot, KEY)
-    found = check_store(hot, keys=KEYS, rebuild=lambda events: {})
+    found = check_store(hot, keys=KEYS, rebuild=lambda events: [])
 
     checks = {check.name: check for check in found.checks}
     assert (found.verdict, found.first_bad, found.events) == ("verified_with_gaps", None, 8)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from actum.archive import WholeStore, archive_log, drop_archived
 from actum.archive.places import ArchivePlace, Bucket, Folder
 from actum.events import RecordedEvent
-from actum.eventstore import ANY, Append, EventStore, open_store
+from actum.eventstore import ANY, Append, EventStore, ViewRow, open_store
 from actum.eventstore.check.store import check_store
 from actum.eventstore.check.verdict import Verification
 from actum.eventstore.check.workers import ReadElsewhere, Workers
@@ -33,7 +33,7 @@ KEYS = [KEY.verifier()]
 FLOORS = (8, 16, 24)
 
 
-def rebuild(events: Iterator[RecordedEvent]) -> dict[str, dict[tuple[str, ...], dict[str, Any]]]:
+def rebuild(events: Iterator[RecordedEvent]) -> list[ViewRow]:
     return logs.rebuild(one for one in events if one.stream in logs.STREAMS)
 
 

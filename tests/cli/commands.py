@@ -1,11 +1,10 @@
-"""Running the installed command as a person or a script does: a process of its own, in a folder of its own."""
+"""Running the command as a person or a script does: a process of its own, in a folder of its own."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +22,9 @@ class Ended(NamedTuple):
 class Shell:
     """A folder with a store, and the `actum` command in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: Path) -> None:
         self.folder = folder
+        self._command = command
 
     def __call__(
         self,
@@ -43,7 +43,7 @@ class Shell:
             **(environment or {}),
         }
         ended = subprocess.run(
-            [sys.executable, "-m", "actum", *words],
+            [self._command, *words],
             cwd=self.folder,
             env=known,
             input=input_,

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from actum.testing.warm import Warm
+
 from .commands import Shell
 
 WORKFLOWS = """
-from actum import Approval, step, workflow
+from actum import Approval, current_step, step, workflow
 
 @step
 async def double(n: int) -> int:
@@ -53,11 +55,20 @@ async def once(ctx, n: int) -> int:
 async def told(ctx, given: dict) -> str:
     return given["event"]["type"]
 
+@step
+async def asks(n: int, cost: int | None) -> None:
+    current_step().used(tokens_in=n, tokens_out=2, cost_nanousd=cost, model="m-small")
+
+@workflow
+async def spends(ctx, costs: list) -> None:
+    for cost in costs:
+        await asks(100, cost)
+
 not_one = 3
 """
 
 
 @pytest.fixture
-def actum(tmp_path: Path) -> Shell:
+def actum(tmp_path: Path, warm: Warm) -> Shell:
     (tmp_path / "flows.py").write_text(WORKFLOWS)
-    return Shell(tmp_path)
+    return Shell(tmp_path, warm.actum)

@@ -188,10 +188,26 @@ def test_a_newer_store_is_refused_with_its_version(actum: Shell) -> None:
 
 def test_db_upgrade_makes_a_store_and_then_has_nothing_to_do(actum: Shell) -> None:
     """db upgrade is safe to run always; db check says whether it is needed."""
-    assert actum("db", "check").code == 1
+    absent = actum("db", "check")
+    assert (absent.code, "there is no store there" in absent.err + absent.out) == (1, True)
     assert actum("db", "upgrade", "--json").json()["before"] is None
     assert actum("db", "upgrade", "--json").json()["before"] == actum("db", "check", "--json").json()["needed"]
-    assert actum("db", "check").code == 0
+    fits = actum("db", "check")
+    assert (fits.code, "which is what this program needs" in fits.err + fits.out) == (0, True)
+
+
+@pytest.mark.parametrize(("found", "said"), [("0001", "run `actum db upgrade`"), ("9999", "use a newer actum")])
+def test_db_check_says_which_of_the_two_is_older(actum: Shell, found: str, said: str) -> None:
+    """A store that is newer than the program is not to be upgraded by it."""
+    actum("db", "upgrade")
+    con = sqlite3.connect(actum.folder / "actum.db")
+    con.execute("UPDATE alembic_version SET version_num = ?", (found,))
+    con.commit()
+    con.close()
+
+    checked = actum("db", "check")
+    assert checked.code == 1
+    assert said in checked.err + checked.out
 
 
 def test_a_cached_report_is_the_report(actum: Shell) -> None:

@@ -123,6 +123,23 @@ def test_show_at_an_event_is_the_state_as_of_then(actum: Shell) -> None:
     assert actum("executions", "show", "a", "--at", "99").code == 2
 
 
+def test_show_and_metrics_say_what_was_used(actum: Shell) -> None:
+    """From the log; a cost that one step did not state is unknown, and in no mean."""
+    actum("run", "flows:spends", "--id", "a", "--input", "[1000000, 500000]")
+    actum("run", "flows:spends", "--id", "b", "--input", "[1000000, null]")
+
+    known = actum("executions", "show", "a", "--json").json()["used"]
+    unknown = actum("executions", "show", "b", "--json").json()["used"]
+    counted = actum("metrics", "--json").json()["metrics"]
+
+    assert known == {"input_tokens": 200, "output_tokens": 4, "cost_nanousd": 1_500_000}
+    assert unknown == {"input_tokens": 200, "output_tokens": 4}
+    assert "200 tokens in, 4 out, $0.001500" in actum("executions", "show", "a").out
+    assert "cost unknown (asks has not said)" in actum("executions", "show", "b").out
+    assert (counted["tokens_per_execution"]["total"], counted["tokens_per_execution"]["executions"]) == (408, 2)
+    assert counted["cost_per_success"]["total_nanousd"] == 1_500_000
+
+
 def test_an_unknown_execution_is_named_with_a_near_miss(actum: Shell) -> None:
     """A mistyped id gets the one that was probably meant."""
     actum("run", "flows:twice", "--id", "order-17", "--input", "1")

@@ -23,7 +23,8 @@ from actum import step, workflow
 def slow(journal: str) -> str:
     with open(journal, "a") as lines:
         lines.write("begun\\n")
-    time.sleep(1.5)
+    while not os.path.exists("go"):
+        time.sleep(0.01)
     return "done"
 
 @workflow
@@ -115,6 +116,8 @@ def test_told_once_it_lets_attempts_end_and_leaves_the_rest(actum: Shell, start:
     worker = start()
     wait_until(lambda: lines(journal) == 1)
     worker.tell()
+    wait_until(lambda: "worker stops" in worker.log.read_text())
+    (actum.folder / "go").touch()
 
     assert worker.wait() == 0
     shown = status_of(actum, "s")
@@ -128,19 +131,17 @@ def test_told_once_it_lets_attempts_end_and_leaves_the_rest(actum: Shell, start:
 def test_it_leaves_in_time_or_at_once(
     actum: Shell, start: Callable[..., Started], words: tuple[str, ...], twice: bool, code: int
 ) -> None:
-    """At the limit, and at the second signal, it is gone though a thread still works; the attempt is in doubt."""
+    """At the limit, and at the second signal, it is gone though a thread works for ever; the attempt is in doubt."""
     journal = actum.folder / "journal"
     actum("run", "slow:two_slow", "--input", f'"{journal}"', "--id", "s", "--no-wait")
     worker = start(*words)
     wait_until(lambda: lines(journal) == 1)
-    began = time.monotonic()
     worker.tell(signal.SIGINT)
     if twice:
         wait_until(lambda: "worker stops" in worker.log.read_text())
         worker.tell(signal.SIGINT)
 
     assert worker.wait() == code
-    assert time.monotonic() - began < 1.3
     assert status_of(actum, "s")["steps"][0]["status"] == "started"
     assert actum("verify").code == 0
 

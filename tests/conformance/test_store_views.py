@@ -205,3 +205,18 @@ def test_a_number_holds_no_text(store: EventStore) -> None:
     """Looking for text in a column of numbers is a mistake of who asks."""
     with pytest.raises(BadInput, match="holds numbers"):
         store.view("executions", {"wake_us": Holding(("1",))})
+
+
+def test_all_rows_come_page_by_page(store: EventStore) -> None:
+    """However many rows a view has, and where its key has two parts, each comes once."""
+    ids = [f"{n:04}" for n in range(1_100)]
+    write(store, *(execution_row(one) for one in ids))
+    asked = [(f"e{n % 2}", one) for n, one in enumerate(ids)]
+    write(store, *(approval_row(execution, one) for execution, one in asked))
+
+    assert list(store.view_rows("executions")) == store.view("executions")
+    assert sorted(keys(list(store.view_rows("executions")))) == ids
+    assert list(store.view_rows("approvals")) == store.view("approvals")
+    assert sorted((row["execution"], row["approval"]) for row in store.view_rows("approvals")) == sorted(asked)
+    with pytest.raises(BadInput, match="there is no view 'execution'; did you mean 'executions'"):
+        list(store.view_rows("execution"))

@@ -1,5 +1,7 @@
 """Every code block of the README, the tutorial and the how-to pages runs as written, in order, in an empty folder.
 
+The README runs the installed `actum`; the other pages one whose imports are done already.
+
 Before a block, `<!-- file: NAME -->` says where a reader would save it, `<!-- exits: N -->` which exit code it ends
 with, and `<!-- not run: REASON -->` that it is for the reader only. After one, `<!-- prints: TEXT -->` says what its
 output must hold.
@@ -15,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from actum.testing.warm import Warm
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 PIECE = re.compile(
@@ -24,9 +28,9 @@ PIECE = re.compile(
 )
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, commands: list[Path]) -> dict[str, str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("ACTUM_")}
-    known["PATH"] = f"{Path(sys.executable).parent}:{known['PATH']}"
+    known["PATH"] = ":".join([*map(str, commands), known["PATH"]])
     known["PYTHONPATH"] = str(folder)
     known["COLUMNS"] = "160"
     known["ACTUM_EXAMPLES"] = str(ROOT / "examples")
@@ -35,9 +39,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_code_block_runs_as_written(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_every_code_block_runs_as_written(
+    page: Path, tmp_path: Path, warm: Warm, request: pytest.FixtureRequest
+) -> None:
     """What a reader copies from a page works, in the order in which it stands there."""
-    known = environment(tmp_path)
+    installed = Path(sys.executable).parent
+    known = environment(tmp_path, [installed] if page.stem == "README" else [warm.actum.parent, installed])
     if page.stem == "mysql":  # what the page says to set, for a database of its own
         known["ACTUM_STORE"] = request.getfixturevalue("mysql")
         known["ACTUM_KEY_FILE"], known["ACTUM_CHECKPOINTS"] = str(tmp_path / "key"), str(tmp_path / "last")

@@ -1,12 +1,12 @@
-"""The processes of `test_crash.py`: each runs three workflows on a SQLite file, and kills itself when it is told to.
+"""The processes of `test_crash.py`: each runs executions on a store, and kills itself when it is told to.
 
 Started as a script, this is a nursery: it has imported everything, reads jobs, a list of them a line, and forks a
 process for each. It never opens a store and never starts a thread, so what it forks begins as clean as a new
 interpreter would.
 
-What happens is written to a journal beside the store, one line a write, so that it survives the kill in the order in
-which it happened: `opened` with the head of the log, `durable` for an append whose answer is about to be heard,
-`effect` from inside a step or a compensation, `ended` with the results.
+What happens is written to the journal of the job, one line a write, so that it survives the kill in the order in which
+it happened: `opened` with the head of the log, `durable` for an append whose answer is about to be heard, `effect` and
+`done` around the code of a step or a compensation, `ended` with the results.
 """
 
 from __future__ import annotations
@@ -21,25 +21,32 @@ from concurrent.futures import Future
 from typing import Any
 
 import orjson
+from crash_flows import FLOWS  # beside this script
 
-from actum.engine import Approval, Engine, Retry, Workflow, current_step, step, workflow
-from actum.errors import ExecutionFailed, Fenced, NotWaiting, OwnedElsewhere
+from actum.engine import Engine, Graph, Workflow
+from actum.errors import (
+    ExecutionEnded,
+    ExecutionFailed,
+    Fenced,
+    NotWaiting,
+    OwnedElsewhere,
+    StoreUnavailable,
+    UnknownExecution,
+)
 from actum.eventstore import Appended, Batch, EventStore, open_store
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 """A process that has not ended by then is ended, and fails the test."""
-QUICK = Retry(attempts=3, first_delay_s=0.002)
 
 
 class Journal:
-    """Lines that are on the disk, in order, when `write` returns."""
+    """Lines that are in order, and that survive the process, when `write` returns."""
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def write(self, *line: Any) -> None:
         os.write(self._file, orjson.dumps(line) + b"\n")
-        os.fsync(self._file)
 
 
 class Deadly:
@@ -80,127 +87,79 @@ class Deadly:
         return answer
 
 
-# -- what runs ---------------------------------------------------------------------------------------------------------
+class Sets:
+    """Executions of every flow, once for each of these names, in one process."""
 
-journal: Journal
-"""Of this process; `live` opens it."""
+    def __init__(self, engine: Engine, store: Any, journal: Journal, names: list[str]) -> None:
+        self._engine = engine
+        self._store = store
+        self._journal = journal
+        self._names = names
 
+    async def mark(self, info: Any, call: Any) -> Any:
+        """Around every attempt: what it does to the world is a line in the journal."""
+        self._journal.write("effect", info.execution, info.key, info.attempt, self._engine.worker, self._store.head())
+        value = await call()
+        self._journal.write("done", info.execution, info.key, info.attempt)
+        return value
 
-def leave_a_mark() -> int:
-    """The effect of a step: a line for this attempt. Returns the attempt's number."""
-    me = current_step()
-    assert me is not None
-    journal.write("effect", me.execution, me.key, me.attempt)
-    return me.attempt
+    async def finish(self, recover: bool) -> dict[str, Any]:
+        """Go on with what is there, start what is not, answer what is asked, and wait for every end."""
+        engine = self._engine
+        engine.register(*FLOWS)
+        engine.use(self.mark)
+        if recover:
+            _, refused = await engine.recover()
+            assert all(isinstance(error, OwnedElsewhere) for error in refused.values()), refused
+        work = [(flow, f"{name}-{flow.name}") for name in self._names for flow in FLOWS]
+        ends = await asyncio.gather(*(self._end(flow, id_) for flow, id_ in work))
+        return {id_: end for (_, id_), end in zip(work, ends, strict=True)}
 
+    async def _end(self, flow: Workflow | Graph, id_: str) -> Any:
+        """What became of it, whoever finishes it: while another process owns it, look again a little later."""
+        engine = self._engine
+        while True:
+            try:
+                handle = await engine.start(flow, id=id_)
+                if flow.name == "order":
+                    await self._signal(id_)
+                while await handle.wait_asking():
+                    if handle.incomplete is None:
+                        await engine.approve(id_, "ok", by="p-1")
+                    else:
+                        await engine.continue_(id_, 7)
+                return await handle.result()
+            except ExecutionFailed as exc:
+                return [exc.status, exc.error_type, exc.message]
+            except (OwnedElsewhere, Fenced, NotWaiting, StoreUnavailable):
+                await asyncio.sleep(0.01)
 
-@step
-async def add(n: int) -> int:
-    leave_a_mark()
-    return n + 1
-
-
-@step
-def double(n: int) -> int:
-    leave_a_mark()
-    return n * 2
-
-
-@step(retries=QUICK)
-async def flaky(n: int) -> int:
-    if leave_a_mark() == 1:
-        raise ConnectionError("not yet")
-    return n
-
-
-@workflow
-async def order(ctx: Any) -> Any:
-    """Steps one after the other, one that fails at first, two branches, a short sleep."""
-
-    async def branch(n: int) -> int:
-        return await double(await add(n))
-
-    first = await flaky(await add(1))
-    pair = await ctx.gather(branch(first), branch(10))
-    await ctx.sleep(0.005)
-    return [*pair, await add(first)]
-
-
-@step(retries=QUICK)
-async def cancel(what: str) -> None:
-    if leave_a_mark() == 1 and what == "hotel":
-        raise ConnectionError("nobody answers")
-
-
-@step(compensate=cancel)
-async def book(what: str) -> str:
-    leave_a_mark()
-    return what
-
-
-@step
-def board() -> None:
-    leave_a_mark()
-    raise OSError("no seats")
+    async def _signal(self, id_: str) -> None:
+        """Once, however often it is sent."""
+        while True:
+            try:
+                await self._engine.signal(id_, "paid", 5, signal_id="payment")
+            except UnknownExecution:  # its start is on its way to the log
+                await asyncio.sleep(0.001)
+            except ExecutionEnded:
+                return
+            else:
+                return
 
 
-@workflow
-async def trip(ctx: Any) -> None:
-    """Fails at its end, and is undone."""
-    for what in ("train", "hotel", "car"):
-        await book(what)
-    await board()
+async def finish(store: EventStore, journal: Journal, sets: list[str], kill_at: int, mode: str, recover: bool) -> Any:
+    deadly: Any = Deadly(store, journal, kill_at, mode)
+    async with Engine(deadly, max_recoveries=None, blocked_after_s=None) as engine:
+        return await Sets(engine, store, journal, sets).finish(recover)
 
 
-@step
-async def ship(by: str) -> str:
-    leave_a_mark()
-    return f"shipped for {by}"
-
-
-@workflow
-async def release(ctx: Any) -> str:
-    """Waits for a person before its only step."""
-    decision = await ctx.approve(Approval("Ship?", name="ok"))
-    return await ship(decision["by"])
-
-
-# -- one process -------------------------------------------------------------------------------------------------------
-
-
-async def ended(engine: Engine, flow: Workflow) -> Any:
-    """What became of it, whoever finishes it: while another process owns it, look again a little later."""
-    while True:
-        try:
-            handle = await engine.start(flow, id=flow.name)
-            if await handle.wait_asking():
-                await engine.approve(flow.name, "ok", by="p-1")
-            return await handle.result()
-        except ExecutionFailed as exc:
-            return [exc.status, exc.error_type, exc.message]
-        except (OwnedElsewhere, Fenced, NotWaiting):
-            await asyncio.sleep(0.01)
-
-
-async def finish(store: Any) -> Any:
-    """Recover what was left, start what is not there yet, answer the question, and wait for every end."""
-    flows = (order, trip, release)
-    async with Engine(store) as engine:
-        engine.register(*flows)
-        _, refused = await engine.recover()
-        assert all(isinstance(error, OwnedElsewhere) for error in refused.values()), refused
-        ends = await asyncio.gather(*(ended(engine, flow) for flow in flows))
-        return {flow.name: end for flow, end in zip(flows, ends, strict=True)}
-
-
-def live(url: str, lines: str, kill_at: int, mode: str) -> None:
+def live(url: str, journal: str, sets: list[str], kill_at: int, mode: str, recover: bool) -> None:
     """From opening the store to the end of everything, or to the kill."""
-    global journal
-    journal = Journal(lines)
+    lines = Journal(journal)
     store = open_store(url)
-    journal.write("opened", store.head())
-    results = asyncio.run(finish(Deadly(store, journal, kill_at, mode)))
-    journal.write("ended", results)
+    lines.write("opened", store.head())
+    results = asyncio.run(finish(store, lines, sets, kill_at, mode, recover))
+    lines.write("ended", results)
     store.close()
 
 

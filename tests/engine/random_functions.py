@@ -1,18 +1,18 @@
-"""Durable functions of every shape, as data, and their interpreter; what their steps answer, for properties."""
+"""Durable functions of every shape, as data, and their interpreter, drawn by chance."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+from random import Random
 from typing import Any, Literal
-from zlib import crc32
-
-from hypothesis import strategies as st
 
 from actum.engine import Approval, Retry, Workflow, step
 from actum.errors import ApprovalRejected, StepFailed
+from actum.testing.simulation.promises import Guard
+from actum.testing.simulation.weather import Luck
 
 NAMES = ("a", "b", "c", "d")
 
@@ -149,26 +149,41 @@ class Program:
         """By question."""
         return {node.name: node.answer for node in _nodes(self.block) if isinstance(node, Ask)}
 
+    @property
+    def guards(self) -> list[Guard]:
+        """Steps that are done only after a question was granted."""
+        return [Guard(_name(do), do.guard) for do in self._guarded()]
+
+    def _guarded(self) -> list[Do]:
+        return [node for node in _nodes(self.block) if isinstance(node, Do) and node.guard]
+
     def workflow(self, code_of: Callable[[str], Any], undo: Any, look: Callable[[str], Any]) -> Workflow:
         """The durable function; `code_of` a step, `undo` and `look` are what its steps are made of."""
-        steps = {
-            name: step(
-                name=name,
-                retries=Retry(attempts=kind.attempts, first_delay_s=0.01),
-                timeout=0.05,
-                compensate=undo if kind.undone and not kind.pivot else None,
-                undo_group="group" if kind.undone == "in a group" and not kind.pivot else None,
-                pivot=kind.pivot,
-                on_doubt=kind.on_doubt,
-                verify=look(name) if kind.on_doubt == "verify" else None,
-            )(code_of(name))
-            for name, kind in self.kinds.items()
-        }
+        calls = [*(Do(name) for name in self.kinds), *self._guarded()]
+        steps = {_name(do): self._step(do, code_of, undo, look) for do in calls}
 
         async def any_function(ctx: Any) -> Any:
             return await _run(ctx, steps, self.block)
 
         return Workflow(any_function, name="any")
+
+    def _step(self, do: Do, code_of: Callable[[str], Any], undo: Any, look: Callable[[str], Any]) -> Any:
+        kind = self.kinds[do.name]
+        return step(
+            name=_name(do),
+            retries=Retry(attempts=kind.attempts, first_delay_s=0.01),
+            timeout=0.05,
+            compensate=undo if kind.undone and not kind.pivot else None,
+            undo_group="group" if kind.undone == "in a group" and not kind.pivot else None,
+            pivot=kind.pivot,
+            on_doubt=kind.on_doubt,
+            verify=look(do.name) if kind.on_doubt == "verify" else None,
+        )(code_of(do.name))
+
+
+def _name(do: Do) -> str:
+    """A step's name says what guards it."""
+    return do.name if do.guard is None else f"{do.name}-{do.guard}"
 
 
 async def _child(ctx: Any, number: int) -> Any:
@@ -185,8 +200,8 @@ async def _run(ctx: Any, steps: dict[str, Any], block: Block) -> list[Any]:
 
 async def _one(ctx: Any, steps: dict[str, Any], node: Node) -> Any:
     match node:
-        case Do(name, guard):
-            return await steps[name](guard)
+        case Do():
+            return await steps[_name(node)]()
         case First(blocks):
             won = await ctx.race(*(_run(ctx, steps, block) for block in blocks))
             return [won.which, won.value]
@@ -251,40 +266,10 @@ def _nodes(block: Block) -> list[Node]:
     return found
 
 
-@dataclass(frozen=True)
-class Luck:
-    """What becomes of every attempt; it depends on the call and on its recorded failures, never on crashes."""
-
-    chances: tuple[int, ...]
-
-    def outcome(self, key: str, failures: int) -> str:
-        """ok, fails, hangs, or gives up: an error that is never tried again."""
-        return {0: "fails", 1: "fails", 2: "hangs", 3: "gives up"}.get(self._draw(key, failures), "ok")
-
-    def takes_s(self, key: str, failures: int) -> float:
-        return self._draw(f"{key} takes", failures) / 1000
-
-    def value(self, key: str) -> int:
-        return crc32(key.encode()) % 100
-
-    def _draw(self, what: str, number: int) -> int:
-        return self.chances[crc32(f"{what} {number}".encode()) % len(self.chances)]
-
-
 # -- chance ------------------------------------------------------------------------------------------------------------
 
-lucks = st.lists(st.integers(0, 20), min_size=1, max_size=30).map(lambda chances: Luck(tuple(chances)))
-_kinds = st.builds(
-    Kind,
-    st.integers(1, 3),
-    st.sampled_from(("", "alone", "alone", "in a group")),
-    st.sampled_from((False, False, False, True)),
-    st.sampled_from(("retry", "retry", "verify", "park")),
-)
 
-
-@st.composite
-def programs(draw: Callable[..., Any], free: bool = False) -> Program:
+def program_of(draw: Random, *, free: bool = False) -> Program:
     """Any durable function, a few dozen calls at the most.
 
     With `free`, also with pivots and with undoing on the way: what is undone then hangs on which branch is faster.
@@ -292,42 +277,52 @@ def programs(draw: Callable[..., Any], free: bool = False) -> Program:
     asked = 0
 
     def block(depth: int) -> Block:
-        return tuple(node(depth) for _ in range(draw(st.integers(1, 3 if depth else 2))))
+        return tuple(node(depth) for _ in range(draw.randint(1, 3 if depth else 2)))
+
+    def blocks(depth: int) -> tuple[Block, ...]:
+        return tuple(block(depth) for _ in range(draw.randint(2, 3)))
 
     def do() -> Do:
-        return Do(draw(st.sampled_from(NAMES)))
+        return Do(draw.choice(NAMES))
 
     def node(depth: int) -> Node:
         nonlocal asked
-        kind = draw(st.integers(0, 15 if depth else 4))
-        if kind == 3:
-            return Nap(draw(st.integers(0, 50)))
-        if kind == 4:
-            asked += 1
-            guarded = Do(draw(st.sampled_from(NAMES)), f"q{asked}")
-            return Ask(f"q{asked}", draw(st.sampled_from(("yes", "yes", "no", "silence"))), guarded)
-        if kind in (5, 6, 7):
-            keep = kind > 5
-            return Both(tuple(block(depth - 1) for _ in range(draw(st.integers(2, 3)))), keep)
-        if kind == 8:
-            return Try(block(depth - 1))
-        if kind == 9:
-            return If(do(), block(depth - 1), block(depth - 1))
-        if kind == 10:
-            return First(tuple(block(depth - 1) for _ in range(draw(st.integers(2, 3)))))
-        if kind == 11:
-            return Hear(draw(st.sampled_from(("go", "come"))), draw(st.sampled_from((None, 5, 50))))
-        if kind == 12:
-            return Until(draw(st.integers(1, 50)))
-        if kind == 13:
-            return Start(draw(st.sampled_from(("x", "xx" * 20))))
-        if kind == 14:
-            return Patched(block(depth - 1))
-        if kind == 15 and free:
-            return Back(block(depth - 1), do())
+        match draw.randint(0, 15 if depth else 4):
+            case 3:
+                return Nap(draw.randint(0, 50))
+            case 4:
+                asked += 1
+                guarded = Do(draw.choice(NAMES), f"q{asked}")
+                return Ask(f"q{asked}", draw.choice(("yes", "yes", "no", "silence")), guarded)
+            case 5 | 6 | 7 as kind:
+                return Both(blocks(depth - 1), kind > 5)
+            case 8:
+                return Try(block(depth - 1))
+            case 9:
+                return If(do(), block(depth - 1), block(depth - 1))
+            case 10:
+                return First(blocks(depth - 1))
+            case 11:
+                return Hear(draw.choice(("go", "come")), draw.choice((None, 5, 50)))
+            case 12:
+                return Until(draw.randint(1, 50))
+            case 13:
+                return Start(draw.choice(("x", "xx" * 20)))
+            case 14:
+                return Patched(block(depth - 1))
+            case 15 if free:
+                return Back(block(depth - 1), do())
         return do()
 
-    kinds = {name: draw(_kinds) for name in NAMES}
-    if not free:
-        kinds = {name: replace(kind, pivot=False) for name, kind in kinds.items()}
+    kinds = {name: _kind(draw, free) for name in NAMES}
     return Program(block(2), kinds)
+
+
+def _kind(draw: Random, free: bool) -> Kind:
+    undone: Literal["", "alone", "in a group"] = draw.choice(("", "alone", "alone", "in a group"))
+    pivot = free and draw.random() < 0.25
+    return Kind(draw.randint(1, 3), undone, pivot, draw.choice(("retry", "retry", "verify", "park")))
+
+
+def luck_of(draw: Random) -> Luck:
+    return Luck(tuple(draw.randint(0, 20) for _ in range(draw.randint(1, 30))))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -30,10 +30,11 @@ class Case:
                 return run
             keys = list(run.open)
             key = keys[self.order[count % len(self.order)] % len(keys)]
-            run.settle(key, self._outcome(run, key, self.answers[count % len(self.answers)]))
+            run.settle(key, self.outcome(run, key, self.answers[count % len(self.answers)]))
         raise AssertionError("it does not come to an end")
 
-    def _outcome(self, run: Driven, key: str, chance: int) -> Outcome:
+    def outcome(self, run: Driven, key: str, chance: int) -> Outcome:
+        """What this one ends with."""
         if isinstance(run.open[key], Approve):
             return rejected() if chance % 4 == 0 else granted()
         if chance == 9:
@@ -58,28 +59,34 @@ def _with_source(raw: Any, step: str) -> Any:
     return {**raw, "source": raw["source"].format(step)}
 
 
-@st.composite
-def cases(draw: Callable[..., Any], *, plain: bool = False) -> Case:
+def case_of(draw: Random, *, plain: bool = False) -> Case:
     """Any graph. A plain one has no loops, joins all, and no step that fails or asks."""
-    count = draw(st.integers(1, MAX_STEPS))
-    graph = Graph("any", max_visits=None if plain else draw(st.integers(1, 4)))
+    count = draw.randint(1, MAX_STEPS)
+    graph = Graph("any", max_visits=None if plain else draw.randint(1, 4))
     for n in range(count):
-        kind = 0 if plain else draw(st.integers(0, 9))
+        kind = 0 if plain else draw.randint(0, 9)
         join = "any" if kind in (1, 2) else "all"
         if kind == 9:
             graph = graph.approval(f"s{n}", "Go on?", join=join)
         else:
             on_error = {3: "continue", 4: "compensate"}.get(kind, "fail")
             graph = graph.step(f"s{n}", nothing, join=join, on_error=on_error)
-    pairs = {(draw(st.integers(0, n - 1)), n) for n in range(1, count)}  # every step can be reached
-    nodes = st.integers(0, count - 1)
-    for one, other in draw(st.lists(st.tuples(nodes, nodes), max_size=8)):
+    pairs = {(draw.randint(0, n - 1), n) for n in range(1, count)}  # every step can be reached
+    for _ in range(draw.randint(0, 8)):
+        one, other = draw.randint(0, count - 1), draw.randint(0, count - 1)
         if not plain:
             pairs.add((one, other))
         elif one != other:
             pairs.add((min(one, other), max(one, other)))
-    for source, target in draw(st.permutations(sorted(pairs))):
-        raw = _with_source(_condition(draw(st.integers(0, 3))), f"s{source}")
+    ways = sorted(pairs)
+    draw.shuffle(ways)
+    for source, target in ways:
+        raw = _with_source(_condition(draw.randint(0, 3)), f"s{source}")
         graph = graph.edge(f"s{source}", f"s{target}", when=raw)
-    chances = st.lists(st.integers(0, 8 if plain else 9), min_size=1, max_size=20)
-    return Case(graph.build(), draw(chances), draw(st.lists(st.integers(0, 50), min_size=1, max_size=20)))
+    answers = [draw.randint(0, 8 if plain else 9) for _ in range(draw.randint(1, 20))]
+    return Case(graph.build(), answers, [draw.randint(0, 50) for _ in range(draw.randint(1, 20))])
+
+
+def cases(*, plain: bool = False) -> st.SearchStrategy[Case]:
+    """The same for properties."""
+    return st.randoms(use_true_random=False).map(lambda draw: case_of(draw, plain=plain))

@@ -1,4 +1,4 @@
-"""The engine on MySQL: the workflows of `test_crash.py`, killed at appends, and recovered by another process."""
+"""The engine on MySQL: the executions of `test_crash.py`, killed at appends, and recovered by another process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_postgres import lives_on
+from tests.engine.killed import NEVER, Kill, Nursery
 
 
-@pytest.mark.parametrize(("at", "mode"), [(1, "before"), (7, "before"), (12, "after")])
-def test_a_killed_process_is_recovered_by_the_next(mysql: str, tmp_path: Path, at: int, mode: str) -> None:
-    """Same ends as without a kill; every effect was made once an attempt; the log is sound, views included."""
-    lives_on(mysql, tmp_path / "journal", at, mode)
+@pytest.mark.slow
+def test_killed_processes_are_recovered_by_the_next(mysql: str, tmp_path: Path) -> None:
+    """Same ends as without a kill, and every promise held."""
+    nursery = Nursery(mysql, tmp_path)
+    try:
+        killed = nursery.begin([Kill(1), Kill(7), Kill(12, "after"), Kill(20, "after")])
+        assert all(killed)
+        assert nursery.recover(NEVER) == [False]
+        nursery.check()
+    finally:
+        nursery.close()

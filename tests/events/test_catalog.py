@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume
 from hypothesis import given as forall
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from actum.errors import BadInput
@@ -39,6 +40,9 @@ def _values(kind: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
     if type(None) in get_args(kind):
         (some,) = [arg for arg in get_args(kind) if arg is not type(None)]
         return st.none() | _values(*_unwrapped(some))
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        known = {name: values_of(field).filter(_is_there) for name, field in kind.model_fields.items()}
+        return st.fixed_dictionaries({}, optional=known)
     if kind is bool:
         return st.booleans()
     if kind is int:
@@ -58,6 +62,10 @@ def _values(kind: Any, limits: list[Any]) -> st.SearchStrategy[Any]:
     lengths = [getattr(limit, "max_length", None) for limit in limits]
     least = 1 if limits else 0
     return st.text(st.characters(codec="utf-8"), min_size=least, max_size=max(filter(None, lengths), default=300))
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None
 
 
 def _unwrapped(annotated: Any) -> tuple[Any, list[Any]]:

@@ -38,11 +38,15 @@ TOTALS = {
     "input_tokens": 812,
     "output_tokens": 96,
 }
+AMOUNTS = {"input_tokens": 812, "output_tokens": 96, "cost_nanousd": 1_250_000}
+USED = {**AMOUNTS, "used": [{**AMOUNTS, "model": "m-small", "tool": "search"}]}
+RESERVED = {"reserved": {"tokens": 1_200, "cost_nanousd": 2_000_000}}
 ASKED = {"approval": "release", "occurrence": 0, "scope": "left"}
 CHILD = {"child": "ship", "occurrence": 0, "scope": "left", "execution": "order-17.ship-0.3fa2c1d0"}
 STREAMS = {
     "workflow.": "workflow/checkout",
     "schedule.": "schedule/nightly",
+    "breaker.": "breaker/payments",
     "import.": "system/default",
     "checkpoint.": "system/default",
     "streams.": "system/default",
@@ -86,6 +90,7 @@ EXAMPLES: dict[str, Example] = {
             "task": "task-4",
             "trial": 1,
             "time_unknown": False,
+            **AMOUNTS,
         },
         {"input": {"order": "o-17", "note": "Grüße, 世界 🌍"}},
         after=None,
@@ -109,25 +114,41 @@ EXAMPLES: dict[str, Example] = {
         {"outcome": "cancelled", "by": "user", "uncompensated": ["reserve#0"], **TOTALS},
         {"error": {"type": "CancelledError", "message": "cancelled", "traceback": ""}},
     ),
-    "execution.continued": Example({"next": "order-17~1", "duration_us": 8_400_000, "active_us": 412_000}),
+    "execution.continued": Example({"next": "order-17~1", "duration_us": 8_400_000, "active_us": 412_000, **AMOUNTS}),
     "execution.corrected": Example({"supersedes": 1, "outcome": "failure"}, actor=PERSON, after="execution.completed"),
     "code.upgraded": Example({"before": SUM, "after": "sha256:" + sha256(b"after").hexdigest()}),
     "patch.marked": Example({"patch": "two receipts", "after": 3}),
     "replay.diverged": Example({"recorded": "charge", "asked": "refund", "definition": SUM}),
+    "step.scheduled": Example(
+        {
+            **STEP,
+            "needs": {"gpu": 1, "openai": 2},
+            "limits": ["openai"],
+            "breaker": "payments",
+            "compensation": "unmatch",
+            "undo_group": "booking",
+            "pivot": True,
+            **RESERVED,
+        },
+        {"args": ["o-17"], "kwargs": {"limit": 3}},
+    ),
+    "breaker.opened": Example({"breaker": "payments", "failures": 5, "error_type": "ConnectionError"}, after=None),
+    "breaker.half_opened": Example({"breaker": "payments"}, after="breaker.opened"),
+    "breaker.closed": Example({"breaker": "payments", "successes": 2}, after="breaker.half_opened"),
     "step.started": Example(
-        {**STEP, "compensation": "unmatch", "undo_group": "booking", "pivot": True},
+        {**STEP, "compensation": "unmatch", "undo_group": "booking", "pivot": True, **RESERVED},
         {"args": ["o-17"], "kwargs": {"limit": 3}},
     ),
     "step.completed": Example(
-        {**STEP, "outcome": "success", "duration_us": 412_000}, {"matched": True}, after="step.started"
+        {**STEP, "outcome": "success", "duration_us": 412_000, **USED}, {"matched": True}, after="step.started"
     ),
     "step.failed": Example(
-        {**STEP, "outcome": "failure", "error_type": "ConnectionError", "final": False, "duration_us": 30_000},
+        {**STEP, "outcome": "failure", "error_type": "ConnectionError", "final": False, "duration_us": 30_000, **USED},
         {"message": 'said "no"\nand hung up', "traceback": "…"},
         after="step.started",
     ),
     "step.timed_out": Example(
-        {**STEP, "outcome": "timeout", "timeout_us": 30_000_000, "final": True, "duration_us": 30_000_412},
+        {**STEP, "outcome": "timeout", "timeout_us": 30_000_000, "final": True, "duration_us": 30_000_412, **USED},
         after="step.started",
     ),
     "step.retry_scheduled": Example(
@@ -135,7 +156,7 @@ EXAMPLES: dict[str, Example] = {
     ),
     "step.in_doubt": Example({**STEP, "action": "verify"}, after="step.started"),
     "step.cancelled": Example(
-        {**STEP, "reason": "race", "duration_us": 90_000, "error_type": "CancelledError"}, after="step.started"
+        {**STEP, "reason": "race", "duration_us": 90_000, "error_type": "CancelledError", **USED}, after="step.started"
     ),
     "step.skipped": Example({**STEP, "reason": "not_taken"}),
     "transition.taken": Example(
@@ -173,10 +194,11 @@ EXAMPLES: dict[str, Example] = {
     ),
     "signal.awaited": Example({"signal": "paid", "occurrence": 0, "scope": "left"}),
     "signal.received": Example({"signal": "paid", "signal_id": "p-4"}, {"value": {"amount": 12}}, PERSON),
-    "child.started": Example({**CHILD, "workflow": "ship", "definition": SUM, "on_parent_close": "cancel"}),
+    "child.started": Example({**CHILD, "workflow": "ship", "definition": SUM, "on_parent_close": "cancel", **RESERVED}),
     "child.cancel_requested": Example(CHILD, after="child.started"),
+    "child.signalled": Example({**CHILD, "signal": "hurry"}, {"value": {"hours": 4}}, after="child.started"),
     "child.ended": Example(
-        {**CHILD, "outcome": "failure", "error_type": "NoTruck"},
+        {**CHILD, "outcome": "failure", "error_type": "NoTruck", **AMOUNTS},
         {"error": {"type": "NoTruck", "message": "none is free", "traceback": ""}},
         after="child.started",
     ),

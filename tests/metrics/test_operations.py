@@ -151,3 +151,20 @@ def test_steps_undone_never_exceed_steps_completed(log: Log) -> None:
     found = metrics(log)["step_compensation_rate"]
 
     assert (found["good"], found["valid"]) == (2, 2)
+
+
+def test_waiting_counts_for_everything_that_was_needed(log: Log) -> None:
+    """From scheduled to started, each attempt by itself; what never began has not waited to the end."""
+    log.step("a", "scheduled", 1, needs={"gpu": 1, "api": 2}, limits=["api"], breaker="down")
+    log.step("a", "started", 4)
+    log.step("a", "failed", 5)
+    log.step("a", "scheduled", 6, attempt=2, needs={"gpu": 1})
+    log.step("a", "started", 7, attempt=2)
+    log.step("a", "scheduled", 8, step="other", needs={"gpu": 1})
+    log.step("a", "cancelled", 9, step="other", reason="cancel")
+    log.step("a", "started", 9, step="plain")
+
+    found = metrics(log)["resource_wait"]
+    assert found["count"] == 4
+    waits = {name: (part["count"], part["mean_s"]) for name, part in found["by_resource"].items()}
+    assert waits == {"gpu": (2, 2.0), "api": (1, 3.0), "down": (1, 3.0)}

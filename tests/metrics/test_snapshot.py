@@ -85,6 +85,8 @@ def test_points_fit_their_series(log: Log) -> None:
     log.judge("b", "correct", model="m")
     log.step("b", "failed", tool="pay")
     log.step("b", "failed", attempt=2, tool="pay", final=True)
+    log.step("b", "scheduled", step="train", needs={"gpu": 1})
+    log.step("b", "started", step="train")
     log.undo("b", "started")
     log.intervene("b")
     log.fail("b", 9)

@@ -138,6 +138,7 @@ def changes_of_an_upgrade() -> int:
     return sum(statement.lstrip().startswith(("CREATE", "ALTER", "DROP")) for statement in statements) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_upgrade_cut_off_at_any_statement_is_completed_by_the_next(mysql_url: str, when: str) -> None:
     """Killed before or after a change of the schema, at the first ones as at the last: the next upgrade goes on."""

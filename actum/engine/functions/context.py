@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, NoReturn, get_args
 from uuid import UUID
 
 from actum.engine.durations import seconds
-from actum.engine.functions.awaited import ContinueAsNew, Driver, Gather, Pending, Race, Savepoint
-from actum.engine.functions.durable import Step, hints_of, named, short, spec_of
+from actum.engine.functions.awaited import ChildHandle, ContinueAsNew, Driver, Gather, Pending, Race, Savepoint, named
+from actum.engine.functions.durable import Step, hints_of, short, spec_of
 from actum.engine.functions.workflow import Workflow
 from actum.engine.payloads.classes import classes_of_function
 from actum.engine.payloads.codec import Checked, checker_for, decoder_for, encode, encode_question, why
-from actum.engine.rules.calls import Approval, Severity
+from actum.engine.rules.calls import Approval, ParentClose, Severity
 from actum.errors import BadInput, Mismatch, SignalTimeout
 
 __all__ = ["Context"]
@@ -158,22 +158,34 @@ class Context:
         workflow_input: Any = None,
         *,
         id: str | None = None,
-        on_parent_close: Literal["cancel", "abandon"] = "cancel",
+        on_parent_close: ParentClose = "cancel",
     ) -> Pending:
         """Run another workflow as an execution of its own and wait for its output.
 
         `workflow` is a `@workflow`, a graph, or the name of a published workflow. It may be run by any worker, and
         goes on when this one is down. Raises `ChildFailed` when it ends without success or cannot be started. Its id
         is derived from this execution's unless given. When this execution ends first, the child is asked to stop, or
-        left alone with `on_parent_close="abandon"`.
+        left alone with `on_parent_close="abandon"`; with `"wait"` the end waits for it, as for `ctx.start_child`.
         """
-        name = workflow if isinstance(workflow, str) else getattr(workflow, "name", None)
-        if not isinstance(name, str):
-            raise BadInput(f"a child is a workflow, a graph or the name of a published one, not {short(workflow)}")
-        if on_parent_close not in ("cancel", "abandon"):
-            raise BadInput(f"on_parent_close is cancel or abandon, not {on_parent_close!r}")
-        convert = workflow.returns if isinstance(workflow, Workflow) else None
-        return self._driver.pending_child(named("child", name), workflow, workflow_input, id, on_parent_close, convert)
+        return self._driver.pending_child(*_child(workflow, workflow_input, id, on_parent_close))
+
+    def start_child(
+        self,
+        workflow: Any,
+        workflow_input: Any = None,
+        *,
+        id: str | None = None,
+        on_parent_close: ParentClose = "abandon",
+    ) -> ChildHandle:
+        """Start another workflow as an execution of its own, and go on at once, whether anybody awaits it or not.
+
+        What comes back can be awaited at any time, in a `ctx.gather` or a `ctx.race` too, and be sent signals and
+        cancelled; for the rest it is as `ctx.child`, so that one that cannot be started raises `ChildFailed` where it
+        is awaited. When this execution ends first, the child goes on alone. With `on_parent_close="cancel"` it is asked
+        to stop. With `"wait"` this execution ends only when the child has: when it fails or is cancelled, the child is
+        asked to stop, and has stopped before anything is undone here.
+        """
+        return self._driver.start_child(*_child(workflow, workflow_input, id, on_parent_close))
 
     def now(self) -> datetime:
         """The time, as far as the workflow has heard: that of the last event it was told of. The same on replay."""
@@ -210,3 +222,16 @@ class Context:
         more; children go on alone, and nobody hears of their end.
         """
         raise ContinueAsNew(workflow_input)
+
+
+def _child(
+    workflow: Any, workflow_input: Any, id_: str | None, on_parent_close: ParentClose
+) -> tuple[str, Any, Any, str | None, ParentClose, Checked | None]:
+    """What a driver is given to start a child with; raises `BadInput` for what can be none."""
+    name = workflow if isinstance(workflow, str) else getattr(workflow, "name", None)
+    if not isinstance(name, str):
+        raise BadInput(f"a child is a workflow, a graph or the name of a published one, not {short(workflow)}")
+    if on_parent_close not in get_args(ParentClose):
+        raise BadInput(f"on_parent_close is cancel, abandon or wait, not {on_parent_close!r}")
+    convert = workflow.returns if isinstance(workflow, Workflow) else None
+    return named("child", name), workflow, workflow_input, id_, on_parent_close, convert

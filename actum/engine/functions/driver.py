@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
-from actum.engine.functions.awaited import Pending
+from actum.engine.functions.awaited import ChildHandle, Pending
 from actum.engine.functions.branches import Branch
 from actum.engine.rules.calls import (
     Approval,
@@ -15,6 +15,7 @@ from actum.engine.rules.calls import (
     Call,
     Child,
     Mark,
+    ParentClose,
     Receive,
     Sleep,
     StepSpec,
@@ -22,6 +23,7 @@ from actum.engine.rules.calls import (
     Wait,
     Wish,
 )
+from actum.engine.rules.children import child_id
 
 __all__ = ["BranchDriver"]
 
@@ -37,6 +39,8 @@ class BranchDriver:
         self._asked_after = -1
         self._told = 0
         self._wishes: list[Wish] = []
+        self._handles: dict[str, ChildHandle] = {}
+        """By key: children that were started, and need not be awaited."""
 
     def pending_step(
         self, spec: StepSpec, args: tuple[Any, ...], kwargs: dict[str, Any], convert: Callable[[Any], Any] | None
@@ -66,13 +70,34 @@ class BranchDriver:
         workflow: Any,
         workflow_input: Any,
         id_: str | None,
-        on_parent_close: Literal["cancel", "abandon"],
+        on_parent_close: ParentClose,
         convert: Callable[[Any], Any] | None,
     ) -> Pending:
         branch = self._branch
         assert branch is not None
         occurrence = branch.occurrence(name)
         return Pending(Child(name, workflow, workflow_input, occurrence, branch.scope, id_, on_parent_close, convert))
+
+    def start_child(
+        self,
+        name: str,
+        workflow: Any,
+        workflow_input: Any,
+        id_: str | None,
+        on_parent_close: ParentClose,
+        convert: Callable[[Any], Any] | None,
+    ) -> ChildHandle:
+        branch = self._branch
+        assert branch is not None
+        occurrence = branch.occurrence(name)
+        child = Child(name, workflow, workflow_input, occurrence, branch.scope, id_, on_parent_close, convert, True)
+        handle = ChildHandle(child, id_ or child_id(self._execution, child.key), self)
+        self._handles[child.key] = handle
+        self._wishes.append(child)
+        return handle
+
+    def say(self, wish: Wish) -> None:
+        self._wishes.append(wish)
 
     def draw(self, what: str) -> bytes:
         """32 bytes of chance: of the execution's id, the branch, and how often this branch has drawn."""

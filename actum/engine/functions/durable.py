@@ -10,14 +10,16 @@ from functools import cached_property, update_wrapper
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from actum.engine.durations import seconds
-from actum.engine.functions.awaited import driving
+from actum.engine.functions.awaited import driving, named
 from actum.engine.payloads.classes import PayloadClass, classes_of_function, payload_class_of
 from actum.engine.payloads.codec import decoder_for
+from actum.engine.resources.needs import needs_of
+from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.calls import StepSpec
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput, near_miss
 
-__all__ = ["Service", "Step", "hints_of", "name_of", "named", "services_of", "short", "spec_of", "step"]
+__all__ = ["Service", "Step", "hints_of", "name_of", "services_of", "short", "spec_of", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,12 +67,6 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
 
 def name_of(fn: Any) -> str:
     return str(getattr(fn, "__name__", type(fn).__name__))
-
-
-def named(what: str, name: str) -> str:
-    if "/" in name or "#" in name or not name or not name.isprintable() or len(name) > 200:
-        raise BadInput(f"the name of a {what} is 1 to 200 printable characters without '/' and '#', not {name!r}")
-    return name
 
 
 def spec_of(
@@ -133,6 +129,10 @@ def step(
     payload_class: PayloadClass | None = None,
     executor: str = "",
     services: Sequence[str] | Mapping[str, str] = (),
+    budget: Budget | None = None,
+    estimate: Estimate | None = None,
+    needs: Mapping[str, int] | None = None,
+    breaker: str | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     fn: Any = None,
@@ -150,6 +150,10 @@ def step(
     payload_class: PayloadClass | None = None,
     executor: str = "",
     services: Sequence[str] | Mapping[str, str] = (),
+    budget: Budget | None = None,
+    estimate: Estimate | None = None,
+    needs: Mapping[str, int] | None = None,
+    breaker: str | None = None,
 ) -> Any:
     """Make a function a step: inside a workflow its calls are recorded before and after, retried and undone.
 
@@ -176,9 +180,17 @@ def step(
       thread. An engine that has none of that name refuses the workflow before anything is written.
     - `services`: parameters that are given the engine's service of that name, or parameter → service; `db:
       Annotated[Pool, Service("pool")]` on a parameter says the same. A call leaves them out.
+    - `budget`: what may have been spent by the execution when this step starts; each of its limits stands in the place
+      of the workflow's.
+    - `estimate`: what one attempt uses, at most or about. So much is kept of a budget while it is under way, so that
+      steps side by side do not overrun it together. Without one it is what this step has used on average so far.
+    - `needs`: what of the engine's pools and rate limits an attempt must have before it begins, by name: `{"gpu": 1}`.
+      Until then the step is scheduled. `breaker`: the circuit breaker that stands before it.
 
-    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry or a class that is none.
+    Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry, a class or an amount that is none.
     """
+
+    required = needs_of(needs, breaker)
 
     def wrap(function: Callable[P, R]) -> Step[P, R]:
         spec = spec_of(
@@ -186,6 +198,11 @@ def step(
         )
         asked = services_of(function, services)
         spec = replace(spec, services=asked) if asked else spec
+        if budget is not None or estimate is not None:
+            whose = f"step {spec.name!r}"
+            checked = None if estimate is None else estimate.checked(whose)
+            spec = replace(spec, budget=None if budget is None else budget.checked(whose), estimate=checked)
+        spec = spec if required is None else replace(spec, needs=required)
         return Step(function, spec, payload_class_of(payload_class, f"step {spec.name!r}"))
 
     return wrap if fn is None else wrap(fn)

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from actum.engine.functions.awaited import ContinueAsNew, Gather, Pending, Race, driving
+from actum.engine.functions.awaited import ChildHandle, ContinueAsNew, Gather, Pending, Race, driving
 from actum.engine.functions.branches import Branch, BranchResume, First, Group, Resume, Together, await_group
 from actum.engine.functions.context import Context
 from actum.engine.functions.coroutines import no_loop, unwind, where_of
@@ -46,6 +46,7 @@ class FunctionPlanner(BranchDriver):
 
     def __init__(self, workflow: Workflow, execution: str) -> None:
         self._workflow = workflow
+        self.budget = workflow.budget
         super().__init__(execution)
         self._signals: dict[str, deque[Any]] = {}
         """Name → values that nobody has read."""
@@ -79,6 +80,9 @@ class FunctionPlanner(BranchDriver):
         self._told += 1
         if outcome.at_us > self.now_us:
             self.now_us = outcome.at_us
+        if key in self._handles:
+            handle = self._handles[key]
+            handle.outcome, handle.awaited = outcome, False
         waiting = self._waiting.pop(key, None)
         if waiting is None:
             return []
@@ -100,7 +104,9 @@ class FunctionPlanner(BranchDriver):
             self._listening.clear()
             for group in self.groups:
                 group.cancelled = True
-            for _, resume in waiting.values():
+            for pending, resume in waiting.values():
+                if isinstance(pending, ChildHandle):
+                    pending.awaited = False  # it goes on, and may be awaited again
                 resume(None, asyncio.CancelledError())
             return self._run()
         listening = self._listening.get(heard.name)
@@ -119,7 +125,7 @@ class FunctionPlanner(BranchDriver):
         Python unwinds by itself, some time later, would run it for real.
         """
         before, driving.now = driving.now, self
-        running = self._branch
+        running, asked = self._branch, len(self._wishes)
         try:
             while self._open:
                 branch = self._branch = self._open.pop()
@@ -128,6 +134,7 @@ class FunctionPlanner(BranchDriver):
         finally:
             self._branch = running
             driving.now = before
+        del self._wishes[asked:]
         self._waiting.clear()
         self._listening.clear()
         self.ready.clear()
@@ -175,7 +182,7 @@ class FunctionPlanner(BranchDriver):
                 branch.finished(None, no_loop(self._execution, exc) or exc)
                 return
             if isinstance(asked, Pending) and not asked.awaited:
-                branch.awaits = asked.wish.key
+                branch.awaits = asked.key
                 self._wait(asked, BranchResume(self, branch))
                 return
             if isinstance(asked, Gather):
@@ -189,6 +196,13 @@ class FunctionPlanner(BranchDriver):
     def _wait(self, pending: Pending, resume: Resume) -> None:
         pending.awaited = True
         wish = pending.wish
+        if isinstance(pending, ChildHandle):
+            if pending.outcome is None:
+                self._waiting[pending.key] = (pending, resume)
+            else:
+                pending.awaited = False
+                resume(*told_of(self._execution, pending, pending.outcome))
+            return
         self._wishes.append(wish)
         if type(wish) is Wait:
             unread = self._signals.get(wish.signal)
@@ -196,7 +210,7 @@ class FunctionPlanner(BranchDriver):
                 resume(unread.popleft(), None)
                 return
             self._listening.setdefault(wish.signal, {})[wish.key] = None
-        self._waiting[wish.key] = (pending, resume)
+        self._waiting[pending.key] = (pending, resume)
 
     def _gather(self, parent: Branch, gather: Gather) -> None:
         number = parent.gathers
@@ -257,15 +271,23 @@ class FunctionPlanner(BranchDriver):
                 self._open.discard(one)
                 lost.append(one.awaits)
                 running_before, self._branch = self._branch, one
+                asked_before = len(self._wishes)
                 unwind(one.coro)
+                del self._wishes[asked_before:]
                 self._branch = running_before
             for group in one.groups or ():
                 running.extend(group.running.values())
-        gone = dict.fromkeys(key for key in lost if key in self._waiting)
-        for key in gone:
-            waited = self._waiting.pop(key)[0].wish
-            if isinstance(waited, Wait):
-                del self._listening[waited.signal][key]
+        gone: dict[str, None] = {}
+        for key in lost:
+            if key not in self._waiting:
+                continue
+            pending = self._waiting.pop(key)[0]
+            if isinstance(pending, ChildHandle):
+                pending.awaited = False  # only the wait for it is over
+                continue
+            gone[key] = None
+            if isinstance(pending.wish, Wait):
+                del self._listening[pending.wish.signal][key]
         asked = [wish for wish in self._wishes if getattr(wish, "key", None) not in gone]
         if len(asked) < len(self._wishes):  # asked for in this same breath: then it is not asked for at all
             for wish in self._wishes:

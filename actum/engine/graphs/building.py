@@ -14,6 +14,7 @@ from actum.engine.graphs.kinds import (
     AwaitSignal,
     Budget,
     Catch,
+    Every,
     FailWith,
     Inner,
     Over,
@@ -29,7 +30,7 @@ from actum.errors import BadInput
 if TYPE_CHECKING:
     from actum.engine.graphs.graph import Graph
 
-__all__ = ["OtherSteps", "stated_on_error", "stated_over", "templated"]
+__all__ = ["OtherSteps", "stated_every", "stated_on_error", "stated_over", "templated"]
 
 
 class OtherSteps:
@@ -48,7 +49,8 @@ class OtherSteps:
     def wait(self, id: str, seconds: Any = None, *, until: Any = None, **common: Any) -> Graph:
         """With one more step that waits: so many seconds (or `"2h"`), or until a time such as `"{{ a.due }}"`.
 
-        `common`, here and for the kinds below: `name`, `description`, `join`, `max_visits`, `cancel_rest`.
+        `common`, here and for the kinds below: `name`, `description`, `join`, `max_visits`, `cancel_rest`,
+        `depends_on`.
         """
         place = self.place / "steps" / len(self.steps)
         pause = Pause(templated(seconds, place / "seconds"), templated(until, place / "until"))
@@ -95,6 +97,7 @@ class OtherSteps:
         on_error: str | Sequence[Catch] | None = None,
         fallback: str | None = None,
         budget: Budget | None = None,
+        every: Every | str | float | None = None,
         **common: Any,
     ) -> Graph:
         """With one more step that runs a graph in place, or, by its name, a published workflow as an execution of its
@@ -106,12 +109,13 @@ class OtherSteps:
                 id,
                 inputs=templated(inputs or {}, place / "inputs"),
                 optional_inputs=tuple(optional_inputs),
-                does=Inner(workflow, on_parent_close),
+                does=Inner(workflow if isinstance(workflow, str) else workflow.resolved, on_parent_close),
                 over=stated_over(over, place / "map"),
                 on_error=stated,
                 fallback=fallback,
                 catches=catches,
                 budget=budget,
+                every=stated_every(every, id, place / "every"),
                 **common,
             )
         )
@@ -150,6 +154,7 @@ class OtherSteps:
         max_visits: int | None = None,
         name: str = "",
         description: str = "",
+        depends_on: Any = None,
     ) -> Graph:
         """With one more step that asks people and waits for the answer.
 
@@ -165,7 +170,7 @@ class OtherSteps:
             templated(title, place / "title"), templated(context, place / "context"), severity, policy, deadline_s
         )
         return self._with_step(
-            GraphStep(id, None, question, name, description, join=join, max_visits=max_visits),
+            GraphStep(id, None, question, name, description, join=join, max_visits=max_visits, depends_on=depends_on),
         )
 
 
@@ -173,6 +178,13 @@ def stated_on_error(given: str | Sequence[Catch] | None, fallback: str | None) -
     if given is None or isinstance(given, str):
         return given or ("fallback" if fallback else "fail"), ()
     return "fail", tuple(given)
+
+
+def stated_every(given: Every | str | float | None, id_: str, place: Place) -> Every | None:
+    """How a step is periodic."""
+    from actum.engine.graphs.periods import read_every
+
+    return given if given is None or isinstance(given, Every) else read_every(given, id_, place)
 
 
 def stated_over(given: Over | str | None, place: Place) -> Over | None:

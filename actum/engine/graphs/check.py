@@ -12,6 +12,7 @@ from actum.engine.graphs import conditions
 from actum.engine.graphs.check_kind import check_budget, check_kind
 from actum.engine.graphs.checks import ON_ERROR, check_name, check_references, one_of
 from actum.engine.graphs.kinds import ANYWHERE, Inner
+from actum.engine.graphs.periods import check_every, check_expiry
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.references import OTHERS, Known
 from actum.engine.graphs.shape import Shape, unbounded_cycle, unreached
@@ -76,6 +77,7 @@ def _pieces(graph: Graph, others: tuple[str, ...] = OTHERS, scope: int = 0) -> I
         here = place_of(graph, index)
         yield partial(_check_step, step, ids, known, here)
         yield partial(check_kind, graph, step, ids, known, here)
+        yield partial(check_every, graph, step, known, here / "every")
         if isinstance(step.does, Inner) and not isinstance(step.does.workflow, str):
             inside = others if step.over is None else (*others, step.over.as_, "index")
             yield partial(_check_inner, step.does.workflow, inside, scope + len(step.id) + _ROOM, here)
@@ -216,6 +218,8 @@ def _check_step(step: GraphStep, ids: dict[str, int], known: Known, place: Place
             raise (place / "undo_group").error("is for a step with compensate")
         if not step.undo_group or len(step.undo_group) > 200 or not step.undo_group.isprintable():
             raise (place / "undo_group").error(f"is 1 to 200 printable characters, not {step.undo_group!r}")
+    if step.executor:
+        check_name(step.executor, place / "executor", "an executor")
     one_of(step.on_doubt, _ON_DOUBT, place / "on_doubt")
     if step.verify is not None:
         _check_code(step.verify, place / "verify")
@@ -298,6 +302,7 @@ def _check_transition(graph: Graph, index: int, transition: Transition, ids: dic
         raise here.error(f"leads to {transition.target!r}, which is no step and no end marker{hint}")
     if transition.when is not None:
         conditions.check(transition.when, known, here / "condition")
+    check_expiry(graph, transition, ids, here)
 
 
 def _check_flow(graph: Graph, ids: dict[str, int]) -> None:

@@ -66,6 +66,10 @@ def check_kind(graph: Graph, step: GraphStep, ids: dict[str, int], known: Known,
     if step.goto:
         _check_goto(graph, step, ids, place / "goto")
     check_budget(step.budget, place / "budget")
+    if isinstance(step.does, Inner):
+        inner = None if isinstance(step.does.workflow, str) else step.does.workflow
+        _check_nothing_inside(step.budget, place / "budget")
+        _check_nothing_inside(None if inner is None else inner.budget, place / "workflow" / "budget")
     for index, name in enumerate(step.services):
         check_name(name, place / "services" / index, "a service")
         if name in step.inputs:
@@ -133,11 +137,19 @@ def _check_goto(graph: Graph, step: GraphStep, ids: dict[str, int], place: Place
         )
 
 
+def _check_nothing_inside(budget: Budget | None, place: Place) -> None:
+    if budget is not None and (budget.tokens is not None or budget.cost_usd is not None):
+        raise place.error(
+            "limits tokens or cost_usd, which are not counted apart for a workflow inside; give the limit to the whole "
+            "workflow or to the steps inside, or publish the inner one with its budget and run it by name"
+        )
+
+
 def check_budget(budget: Budget | None, place: Place) -> None:
     """Raise `DefinitionError` for a budget that holds nothing, or less than one step."""
     if budget is None:
         return
-    if budget.steps is None and budget.seconds is None:
-        raise place.error("limits nothing; give it steps or seconds")
-    if budget.steps is not None and (type(budget.steps) is not int or budget.steps < 1):
-        raise (place / "steps").error(f"is a whole number of at least 1, not {budget.steps!r}")
+    problem = budget.problem()
+    if problem is not None:
+        limit, why = problem
+        raise (place / limit if limit else place).error(why)

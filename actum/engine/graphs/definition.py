@@ -13,6 +13,7 @@ from actum.engine.graphs.kinds import (
     AwaitSignal,
     Budget,
     Catch,
+    Every,
     FailWith,
     Inner,
     Kind,
@@ -21,6 +22,7 @@ from actum.engine.graphs.kinds import (
     SucceedWith,
     Transform,
 )
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.retry import ONCE, Retry
 from actum.errors import BadInput
 
@@ -121,6 +123,13 @@ class GraphStep:
     """Checked, like the workflow's, before this step starts; what is given here counts."""
     services: tuple[str, ...] = ()
     """Parameters of the code that are given the engine's service of that name."""
+    every: Every | None = None
+    executor: str = ""
+    """Where the code runs; "" is as its `@step` says, or else the event loop or a thread."""
+    depends_on: Any = None
+    """What it waits for, in JSON, as another way to write the transitions into it; none in a graph that was built."""
+    needs: Needs | None = None
+    """What of the engine's resources each attempt must have before it begins."""
 
     @property
     def kind(self) -> str:
@@ -143,9 +152,15 @@ _KINDS: Final[dict[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From one step to the next, or to an end marker; without a condition it is always taken."""
+    """From one step to the next, or to an end marker; without a condition it is always taken.
+
+    With `expires_s`, what the source returned is good for so long. When the target would start on something older,
+    the source runs again first (`rerun`), the target is skipped (`skip`), or the execution fails (`fail`).
+    """
 
     source: str
     target: str
     when: Condition | None = None
     where: str | None = field(default=None, compare=False, repr=False)
+    expires_s: float | None = None
+    on_expired: str = "rerun"

@@ -14,27 +14,39 @@ its digest is theirs. The kinds:
 - `parallel`: it waits for nothing: what the other returned is there or not when it starts. A step with nothing but
   parallel dependencies waits for what those wait for, so that they start together.
 
-Steps that depend on nothing start at once.
+Steps that depend on nothing start at once. A step may use the outputs of what it depends on, directly or through
+others, and of no other step.
+
+A required or optional dependency may expire (`expires`, `on_expired`: as in a transition), and may be periodic
+(`every`: as in a step): then the other step runs again each interval, and the newest result is what is depended on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from actum.engine.graphs import conditions
-from actum.engine.graphs.dialect import read_condition
+from actum.engine.graphs.definition import GraphStep, Transition
+from actum.engine.graphs.dialect import read_condition, read_duration
+from actum.engine.graphs.kinds import Every
+from actum.engine.graphs.periods import read_every
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.templates import parse
+from actum.engine.graphs.undeclared import refuse_undeclared
 from actum.engine.payloads.json_values import kind as kind_of
+from actum.engine.payloads.json_values import plain
 from actum.errors import near_miss
 
-__all__ = ["without_dependencies"]
+if TYPE_CHECKING:
+    from actum.engine.graphs.graph import Graph
+
+__all__ = ["resolved", "without_dependencies"]
 
 Kind = Literal["required", "optional", "sequential", "parallel"]
 _KINDS: Final[tuple[str, ...]] = get_args(Kind)
-_FIELDS: Final = ("step", "kind", "when")
+_FIELDS: Final = ("step", "kind", "when", "expires", "on_expired", "every")
 _SAY_ON_ERROR: Final = ("on_error", "fallback", "error_handling")
 _HELPERS: Final = ("fallback", "compensate")
 
@@ -46,6 +58,9 @@ class _Dependency:
     when: Any
     """A condition in canonical JSON, or None."""
     place: Place
+    expiry: Mapping[str, Any] = field(default_factory=dict)
+    """`expires` and `on_expired`, as they are given."""
+    every: Any = None
 
 
 _Needs = dict[str, list[_Dependency]]
@@ -70,14 +85,96 @@ def without_dependencies(raw: Any, place: Place) -> Any:
     flow = raw.get("flow", {})
     flow = flow if isinstance(flow, dict) else {}
     _refuse_both(needs, flow, place / "flow")
+    refuse_undeclared(steps, ids, {id_: [one.on for one in of] for id_, of in needs.items()}, flow, place / "steps")
     waits = {id_: _waits(id_, needs) for id_ in needs}
     continues = _continuing(raw, steps, ids, needs)
     transitions = [_transition(one, id_, one.on in continues) for id_ in waits for one in waits[id_]]
-    written = [_step(step, waits.get(id_), id_ in continues) for id_, step in zip(ids, steps, strict=True)]
+    periods = _periods(ids, steps, needs)
+    written = [
+        _step(step, waits.get(id_), id_ in continues) | periods.get(id_, {})
+        for id_, step in zip(ids, steps, strict=True)
+    ]
     start = _starts(ids, steps, flow, waits)
     given = flow.get("transitions", [])
     made = {**flow, "start_at": start, "transitions": [*(given if isinstance(given, list) else []), *transitions]}
     return {**raw, "steps": written, "flow": made}
+
+
+def resolved(graph: Graph) -> Graph:
+    """The graph with transitions and joins in place of what its steps say they depend on.
+
+    Raises `DefinitionError` as for a definition in JSON.
+    """
+    depending = {step.id for step in graph.steps if step.depends_on is not None}
+    if not depending:
+        return graph
+    starts = [id_ for id_ in graph.starts if id_ not in depending]
+    raw = without_dependencies(
+        {
+            "steps": [_outline(step, graph.place / "steps" / index) for index, step in enumerate(graph.steps)],
+            "flow": {
+                "start_at": starts,
+                "transitions": [{"from": one.source, "to": one.target} for one in graph.transitions],
+            },
+        },
+        graph.place,
+    )
+    steps = [_resolved_step(step, made) for step, made in zip(graph.steps, raw["steps"], strict=True)]
+    transitions = [
+        Transition(
+            one["from"],
+            one["to"],
+            None if "condition" not in one else conditions.parse(one["condition"], graph.place),
+            None,
+            None if "expires" not in one else read_duration(one["expires"], graph.place),
+            one.get("on_expired", "rerun"),
+        )
+        for one in raw["flow"]["transitions"][len(graph.transitions) :]
+    ]
+    said = raw["flow"]["start_at"]
+    first, *more = [said] if isinstance(said, str) else said
+    return replace(
+        graph,
+        steps=tuple(steps),
+        transitions=(*graph.transitions, *transitions),
+        start_at=first,
+        also_start=tuple(more),
+    )
+
+
+def _outline(step: GraphStep, place: Place) -> dict[str, Any]:
+    """What bears on dependencies of a step that Python has built, as a file would say it."""
+    made: dict[str, Any] = {"id": step.id, "inputs": step.inputs, "optional_inputs": list(step.optional_inputs)}
+    made["config"] = step.config
+    if step.question is not None:
+        made |= {"title": step.question.title, "context": step.question.context}
+    if step.run is not None:
+        made["run"] = step.run.ref
+    if step.catches or step.on_error != "fail":
+        made["on_error"] = step.on_error
+    if step.fallback is not None:
+        made["fallback"] = step.fallback
+    if step.compensate is not None:
+        made["compensate"] = step.compensate.ref
+    if step.depends_on is not None:
+        made["depends_on"] = plain(step.depends_on, place / "depends_on")
+        if step.join != "all":
+            made["join"] = step.join
+    if step.every is not None:
+        made["every"] = step.every
+    return made
+
+
+def _resolved_step(step: GraphStep, made: Mapping[str, Any]) -> GraphStep:
+    join = made.get("join", step.join)
+    every = made.get("every")
+    return replace(
+        step,
+        depends_on=None,
+        join=tuple(join["required"]) if isinstance(join, dict) else join,
+        on_error=made.get("on_error", step.on_error),
+        every=every if every is None or isinstance(every, Every) else read_every(every, step.id, Place("", "")),
+    )
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -108,23 +205,33 @@ def _one(raw: Any, ids: list[str], place: Place) -> _Dependency:
     raw = {"step": raw} if isinstance(raw, str) else raw
     if not isinstance(raw, dict) or not isinstance(raw.get("step"), str):
         raise place.error("is the id of a step, or an object with step and kind")
-    for field in raw:
-        if field not in _FIELDS:
-            raise (place / field).error(f"a dependency has no field {field!r}{near_miss(field, _FIELDS)}")
+    for name in raw:
+        if name not in _FIELDS:
+            raise (place / name).error(f"a dependency has no field {name!r}{near_miss(name, _FIELDS)}")
     on, kind = raw["step"], raw.get("kind", "required")
     if on not in ids:
         raise place.error(f"there is no step {on!r}{near_miss(on, ids)}")
     if kind not in _KINDS:
         hint = near_miss(str(kind).lower(), _KINDS) or f"; known: {', '.join(_KINDS)}"
         raise (place / "kind").error(f"there is no dependency of kind {kind!r}{hint}")
+    expiry = {name: raw[name] for name in ("expires", "on_expired") if name in raw}
+    if expiry and kind not in ("required", "optional"):
+        raise (place / next(iter(expiry))).error(
+            f"has no meaning for a dependency of kind {kind}: the step does not rest on what the other returned"
+        )
+    if "on_expired" in expiry and "expires" not in expiry:
+        raise (place / "on_expired").error("goes with expires, which says for how long a result is good")
+    if "every" in raw and kind == "sequential":
+        raise (place / "every").error("would run the other step beside this one, and sequential says never")
     if "when" not in raw:
-        return _Dependency(on, kind, None, place)
+        return _Dependency(on, kind, None, place, expiry, raw.get("every"))
     if kind != "required":
         raise (place / "when").error(
             f"would decide nothing: the step starts whether a dependency of kind {kind} is met or not; make it required"
         )
     when = read_condition(raw["when"], on, place / "when", ids)
-    return _Dependency(on, kind, None if when is None else conditions.to_json(when), place)
+    written = None if when is None else conditions.to_json(when)
+    return _Dependency(on, kind, written, place, expiry, raw.get("every"))
 
 
 def _refuse_needed(step: dict[str, Any], one: _Dependency) -> None:
@@ -210,6 +317,18 @@ def _continuing(raw: dict[str, Any], steps: list[dict[str, Any]], ids: list[str]
     return found
 
 
+def _periods(ids: list[str], steps: list[dict[str, Any]], needs: _Needs) -> dict[str, dict[str, Any]]:
+    """What makes steps periodic because others depend on them so; all that say it must say the same."""
+    said = {id_: {"every": step["every"]} for id_, step in zip(ids, steps, strict=True) if "every" in step}
+    for of in needs.values():
+        for one in of:
+            if one.every is not None and said.setdefault(one.on, {"every": one.every})["every"] != one.every:
+                raise (one.place / "every").error(
+                    f"is {one.every!r}, and elsewhere {one.on!r} runs every {said[one.on]['every']!r}; say it once"
+                )
+    return said
+
+
 def _runs_code(step: Mapping[str, Any]) -> bool:
     return any(name in step for name in ("run", "module", "step_class", "class")) and step.get("type") != "human_input"
 
@@ -219,7 +338,7 @@ def _map(value: Any) -> dict[str, Any]:
 
 
 def _transition(one: _Dependency, id_: str, continues: bool) -> dict[str, Any]:
-    made: dict[str, Any] = {"from": one.on, "to": id_}
+    made: dict[str, Any] = {"from": one.on, "to": id_, **one.expiry}
     completed = {"source": one.on, "operator": "exists", "value": True}
     wanted = [completed] if one.kind == "required" and continues else []
     wanted += [one.when] if one.when is not None else []

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from actum.engine.graphs import routing
 from actum.engine.graphs.asking import do
-from actum.engine.graphs.conditions import NoAnswer
+from actum.engine.graphs.beside import Beside, BesideFlow
+from actum.engine.graphs.branches import cancel_branches
+from actum.engine.graphs.conditions import NoAnswer, Test
 from actum.engine.graphs.human_form import answer
 from actum.engine.graphs.inputs import prepare_input
 from actum.engine.graphs.kinds import ABSENT, AwaitSignal
@@ -63,6 +65,7 @@ class Frame:
         self.early: Any = MISSING
         """What a step has ended the graph with, ahead of time."""
         self.over = False
+        self.beside = BesideFlow(self)
 
     def begin(self, given: dict[str, Any]) -> None:
         """Start it with this input, which `prepare_input` has returned."""
@@ -87,16 +90,12 @@ class Frame:
     @property
     def stopped(self) -> bool:
         """Whether nothing that happens in it counts any more."""
-        frame = self
-        while True:
+        for frame in self.around():
             if frame.failure is not None or frame.early is not MISSING or frame.over:
                 return True
-            owner = frame.owner
-            if owner is None:
-                return False
-            if owner.settled or owner.left_behind:
+            if frame.owner is not None and (frame.owner.settled or frame.owner.left_behind):
                 return True
-            frame = owner.frame
+        return False
 
     def count(self, change: int) -> None:
         """So many more steps run, here and so in every graph around."""
@@ -145,7 +144,8 @@ class Frame:
             case "granted":
                 self.completed(opened, answer(opened.shown, "approved", outcome.by, outcome.comment))
             case "rejected" | "expired":
-                if not acting.routes_refusal or opened.acting != opened.visit.step or opened.items is not None:
+                said_here = not isinstance(opened.visit, Beside) and acting.routes_refusal
+                if not said_here or opened.acting != opened.visit.step or opened.items is not None:
                     refused = ApprovalRejected(acting.id, outcome.kind, outcome.by or "nobody", outcome.comment)
                     raise Stop("ApprovalRejected", str(refused))
                 said = answer(opened.shown, outcome.kind, outcome.by, outcome.comment)
@@ -169,6 +169,8 @@ class Frame:
     def failed(self, opened: Open, acting: StepPlan, failure: Failure) -> None:
         """The work of a visit has failed: do what its step says of that."""
         then, edge = routing.caught(acting, failure)
+        if self.beside.failed(opened, acting, then, failure):
+            return
         if acting.catches and "error" not in self.plan.numbers:
             self.values.others["error"] = {"type": failure.error_type, "message": failure.message}
         match then:
@@ -184,7 +186,7 @@ class Frame:
                 join = self.plan.steps[opened.visit.step].leads_to
                 if then == "fail" and join is not None and self.plan.steps[join].join == "first_success":
                     self.lost[join] = failed
-                    self._put_out(self.plan.steps[opened.visit.step].id, MISSING)
+                    self.put_out(opened.visit.step, MISSING)
                     self.last.pop(opened.visit.step, None)
                     self.driver.next(self, self.marking.end(opened.visit, []))
                 else:
@@ -194,6 +196,8 @@ class Frame:
 
     def _fired(self, opened: Open, acting: StepPlan) -> None:
         does = acting.does
+        if self.beside.fired(opened):
+            return
         if not isinstance(does, AwaitSignal):
             self.completed(opened, None)
             return
@@ -220,6 +224,9 @@ class Frame:
         """The visit is over, with this output: follow the transitions that hold."""
         visit = opened.visit
         step = self.plan.steps[visit.step]
+        if isinstance(visit, Beside):
+            self._renew_output(opened, visit, step, value)
+            return
         taken: list[Edge] = []
         fails = False
         if step.goto is not None and caught is None and value is not MISSING:
@@ -228,11 +235,7 @@ class Frame:
                 edge = step.goto[target]
                 self._take(visit, target, edge, taken, "goto", chosen)
                 fails = fails or target == "end_with_failure"
-        self._put_out(step.id, value)
-        if opened.acting != visit.step:
-            self._put_out(self.plan.steps[opened.acting].id, value)
-        if self.plan.wants_data and isinstance(value, dict):
-            self.data.update(value)
+        self._keep(opened, step, value)
         if caught is not None:
             target, edge, error_type = caught
             self._take(visit, target, edge, taken, "error", error_type)
@@ -241,7 +244,7 @@ class Frame:
             for way in step.ways:
                 if refused and not way.about_status:
                     continue
-                took = self._holds(way, step)
+                took = self.way_held(way, step)
                 if took is None:
                     continue
                 self._take(visit, way.target, way.edge, taken, *took)
@@ -250,7 +253,22 @@ class Frame:
             raise Stop("EndedWithFailure", f"step {step.id!r} led to end_with_failure")
         self.last[visit.step] = (None if value is MISSING else value, taken)
         self.last_ended = step.id
+        self.beside.ended(visit, step, value)
         self.driver.next(self, self.marking.end(visit, taken))
+
+    def _renew_output(self, opened: Open, visit: Beside, step: StepPlan, value: Any) -> None:
+        """A run beside the flow is over: its output is the step's, and nothing follows but what waited for it."""
+        self._keep(opened, step, value)
+        if visit.step in self.last:
+            self.last[visit.step] = (None if value is MISSING else value, self.last[visit.step][1])
+        self.beside.ended(visit, step, value)
+
+    def _keep(self, opened: Open, step: StepPlan, value: Any) -> None:
+        self.put_out(opened.visit.step, value)
+        if opened.acting != opened.visit.step:
+            self.put_out(opened.acting, value)
+        if self.plan.wants_data and isinstance(value, dict):
+            self.data.update(value)
 
     def _take(
         self, visit: Visit, target: str, edge: Edge | None, taken: list[Edge], condition: str | None, saw: Any
@@ -260,67 +278,59 @@ class Frame:
         if edge is not None:
             taken.append(edge)
 
-    def _put_out(self, id_: str, value: Any) -> None:
+    def put_out(self, number: int, value: Any) -> None:
+        """The step's output, from now on."""
         if value is MISSING:
-            self.values.outputs.pop(id_, None)
+            self.values.outputs.pop(self.plan.steps[number].id, None)
         else:
-            self.values.outputs[id_] = value
+            self.values.outputs[self.plan.steps[number].id] = value
 
-    def _holds(self, way: Way, step: StepPlan) -> tuple[str | None, Any] | None:
-        """The condition that holds and what it saw; None when none does."""
+    def way_held(self, way: Way, step: StepPlan) -> tuple[str | None, Any] | None:
+        """The condition that holds and what it saw; None when none does. Raises `Stop` when one has no answer."""
         for test in way.tests:
             if test is None:
                 return None, None
-            try:
-                holds, saw = test[0](self.values)
-            except NoAnswer as exc:
-                raise Stop("ConditionFailed", f"after step {step.id!r}: {exc}") from None
+            holds, saw = self._asked(test[0], step)
             if holds:
                 return test[1], saw
         return None
+
+    def until_held(self, step: StepPlan) -> bool:
+        """Whether the rounds of a periodic step have come to their end. Raises `Stop` when that has no answer."""
+        return step.until_round is not None and self._asked(step.until_round[0], step)[0]
+
+    def _asked(self, test: Test, step: StepPlan) -> tuple[bool, Any]:
+        try:
+            return test(self.values)
+        except NoAnswer as exc:
+            raise Stop("ConditionFailed", f"after step {step.id!r}: {exc}") from None
 
     # -- what starts -------------------------------------------------------------------------------------------------
 
     def visit(self, visit: Visit) -> None:
         """A visit that the marking has said comes next. Raises `Stop` when it cannot."""
         step = self.plan.steps[visit.step]
+        if visit.begun:  # it has waited for two renewals, and they ended together
+            return
         if visit.skipped:
-            self.values.outputs.pop(step.id, None)
+            self.put_out(visit.step, MISSING)
+            self.beside.skipped(visit.step)
             self.last.pop(visit.step, None)
             self.driver.say(Skip(step.id, visit.occurrence, self.scope))
             lost = self.lost.pop(visit.step, None)
             if lost is not None:
                 self.fail(lost)
             return
-        self._count_visit(visit.step, step)
-        self.lost.pop(visit.step, None)
-        if step.cancel_rest:
-            self._cancel_branches(visit, step)
+        if not isinstance(visit, Beside) and not self.beside.waits(visit):
+            self._count_visit(visit.step, step)
+            self.lost.pop(visit.step, None)
+            if step.cancel_rest:
+                cancel_branches(self, visit, step)
+        if step.needs and self.beside.holds(visit, step):
+            return
+        visit.begun = True
+        self.beside.begins(visit, step)
         self._start(visit.step, visit.occurrence, visit)
-
-    def _cancel_branches(self, visit: Visit, step: StepPlan) -> None:
-        """The join has what it waited for: what is still under way in the branches that lead to it ends here."""
-        steps = self.plan.steps
-        losers: dict[Visit, None] = {}
-
-        def lost(opened: Open) -> bool:
-            while opened.frame is not self:
-                if opened.frame.owner is None:
-                    return False
-                opened = opened.frame.owner
-            join = steps[opened.visit.step].leads_to
-            while join is not None and join != visit.step:
-                join = steps[join].leads_to
-            if join is None or opened.left_behind:
-                return False
-            losers[opened.visit] = None
-            return True
-
-        race = Raced(visit.occurrence, self.scope, self.last_ended, name=f"{step.id}.join")
-        self.driver.give_up(race, lost)
-        for one in losers:
-            self.last.pop(one.step, None)
-            self.driver.next(self, self.marking.end(one, []))
 
     def _count_visit(self, number: int, step: StepPlan) -> None:
         self.visited[number] += 1
@@ -349,13 +359,14 @@ class Frame:
         if self.over or self.calls:
             return None
         if self.failure is None and self.early is MISSING:
-            if self.marking.running:
+            if self.marking.running or self.beside.owed:
                 return None
             try:
                 self.early = self.output()
             except Stop as stop:
                 self.fail(stop.failure)
         self.over = True
+        self.beside.end()
         if self.failure is not None:
             return Outcome("failed", failure=self.failure)
         return Outcome("completed", self.early)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from actum.engine.durations import seconds
-from actum.engine.graphs.building import OtherSteps, stated_on_error, stated_over, templated
+from actum.engine.graphs.building import OtherSteps, stated_every, stated_on_error, stated_over, templated
 from actum.engine.graphs.conditions import Condition
 from actum.engine.graphs.definition import END_MARKERS, Code, GraphStep, Parameter, Question, Transition
 from actum.engine.graphs.kinds import (
@@ -34,11 +34,13 @@ from actum.engine.graphs.kinds import (
     Absent,
     Budget,
     Catch,
+    Every,
     Over,
 )
 from actum.engine.graphs.place import Place
 from actum.engine.payloads.classes import Classes, classes_of_schemas, escaped
 from actum.engine.payloads.json_values import plain
+from actum.engine.resources.needs import needs_of
 from actum.engine.rules.retry import Retry
 from actum.errors import BadInput
 
@@ -142,6 +144,11 @@ class Graph(OtherSteps):
         cancel_rest: bool = False,
         budget: Budget | None = None,
         services: Sequence[str] = (),
+        every: Every | str | float | None = None,
+        executor: str = "",
+        depends_on: Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        needs: Mapping[str, int] | None = None,
+        breaker: str | None = None,
     ) -> Graph:
         """With one more step; the first one added is where the graph starts.
 
@@ -163,8 +170,12 @@ class Graph(OtherSteps):
           It returns `{"goto": …, "output": …}` (or `{"goto": …}` with the output beside it, or no more than the
           target) where the target is a name, a list of names that start side by side, or None for none.
         - `budget`: what may be spent before it starts. `services`: parameters that the engine's services are given to.
+        - `every`: an `Every`, or an interval: the step is periodic. `executor`: where it runs, as for `step`.
+        - `depends_on`: ids of steps, or objects with `step`, `kind` (`required`, `optional`, `sequential`, `parallel`),
+          `when`, `expires`, `on_expired` and `every`: another way to write the transitions into this step and its
+          `join`, as in files. `build` makes transitions of them.
         - `max_visits`: how often it may start in one execution; a cycle needs one.
-        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`: as for `step`.
+        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`, `needs`, `breaker`: as for `step`.
 
         Raises `BadInput` (`DefinitionError` names the place) for what cannot be meant; what concerns several steps
         is found when the graph is first used.
@@ -177,6 +188,7 @@ class Graph(OtherSteps):
             tries = Retry.of(retry)
             timeout_s = None if timeout is None else seconds(timeout)
             code = Code.of(run)
+            required = needs_of(needs, breaker)
         except BadInput as exc:
             raise place.error(str(exc)) from None
         stated, catches = stated_on_error(on_error, fallback)
@@ -210,6 +222,10 @@ class Graph(OtherSteps):
                 cancel_rest=cancel_rest,
                 budget=budget,
                 services=tuple(services),
+                every=stated_every(every, id, place / "every"),
+                executor=executor,
+                depends_on=depends_on,
+                needs=required,
             )
         )
 
@@ -229,14 +245,29 @@ class Graph(OtherSteps):
         settings = {**self.settings, **{name: value for name, value in given.items() if value is not None}}
         return replace(self, settings=settings, budget=self.budget if budget is None else budget)
 
-    def edge(self, source: str, target: str, *, when: Condition | Mapping[str, Any] | str | None = None) -> Graph:
-        """With one more transition. `when` is a condition as JSON; the target may be one of `END_MARKERS`."""
-        from actum.engine.graphs.dialect import read_condition
+    def edge(
+        self,
+        source: str,
+        target: str,
+        *,
+        when: Condition | Mapping[str, Any] | str | None = None,
+        expires: str | float | None = None,
+        on_expired: Literal["rerun", "skip", "fail"] = "rerun",
+    ) -> Graph:
+        """With one more transition. `when` is a condition as JSON; the target may be one of `END_MARKERS`.
+
+        With `expires`, what the source returned is good for so long: when the target would start on something older,
+        the source runs again first, or the target is skipped, or the execution fails.
+        """
+        from actum.engine.graphs.dialect import read_condition, read_duration
 
         place = self.place / "flow" / "transitions" / len(self.transitions) / "condition"
         if isinstance(when, (Mapping, str)):
             when = read_condition(plain(when if isinstance(when, str) else dict(when), place), source, place)
-        return replace(self, transitions=(*self.transitions, Transition(source, target, when)))
+        place = self.place / "flow" / "transitions" / len(self.transitions)
+        expires_s = None if expires is None else read_duration(expires, place / "expires")
+        added = Transition(source, target, when, expires_s=expires_s, on_expired=on_expired)
+        return replace(self, transitions=(*self.transitions, added))
 
     def output(self, outputs: Any) -> Graph:
         """Returning this value, whose references are followed when the execution ends."""
@@ -256,7 +287,7 @@ class Graph(OtherSteps):
     def build(self) -> Graph:
         """The same graph, now known to be able to run. Raises `DefinitionError`, saying what is wrong and where."""
         _ = self.plan
-        return self
+        return self.resolved
 
     def _with_step(self, step: GraphStep) -> Graph:
         return replace(self, steps=(*self.steps, step), start_at=self.start_at or step.id)
@@ -268,6 +299,13 @@ class Graph(OtherSteps):
         """Where it was read from, for messages."""
         return Place(self.source or f"graph {self.name!r}", self.at)
 
+    @cached_property
+    def resolved(self) -> Graph:
+        """The same graph with transitions and joins in place of `depends_on`. Raises `DefinitionError`."""
+        from actum.engine.graphs.dependencies import resolved
+
+        return resolved(self)
+
     @property
     def starts(self) -> tuple[str, ...]:
         """The steps that start at once."""
@@ -277,7 +315,7 @@ class Graph(OtherSteps):
         """The definition as plain JSON, in the canonical dialect. Loaded again it is an equal graph."""
         from actum.engine.graphs.to_json import graph_to_json
 
-        return graph_to_json(self)
+        return graph_to_json(self.resolved)
 
     @cached_property
     def digest(self) -> str:
@@ -299,4 +337,4 @@ class Graph(OtherSteps):
         """
         from actum.engine.graphs.plan import make_plan
 
-        return make_plan(self)
+        return make_plan(self.resolved)

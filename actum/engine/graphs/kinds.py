@@ -21,7 +21,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from actum.engine.rules.budgets import Budget
+
 if TYPE_CHECKING:
+    from actum.engine.graphs.conditions import Condition
     from actum.engine.graphs.graph import Graph
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "AwaitSignal",
     "Budget",
     "Catch",
+    "Every",
     "FailWith",
     "Inner",
     "Kind",
@@ -139,6 +143,26 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class Every:
+    """The step is periodic: it runs again each interval, and its output is that of its newest run.
+
+    The transitions out of it are taken once, after its first run. Rounds begin whole intervals after the first run
+    did; one that is due while another still runs is left out. They end after so many runs (`times`, the first one
+    included), or when a condition holds after one (`until`); the graph stays open for them. With neither, the step runs
+    on for as long as anything else of the graph is under way.
+    """
+
+    interval_s: float
+    times: int | None = None
+    until: Condition | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it says itself when it ends."""
+        return self.times is not None or self.until is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Catch:
     """What a failure of these types means: `fail`, `continue`, `fallback`, `compensate`, or the step to go to.
 
@@ -148,15 +172,3 @@ class Catch:
 
     types: tuple[str, ...] = ("*",)
     then: str = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What may be spent: looked at before a step starts. Over it, the execution fails with `BudgetExceeded`.
-
-    `steps` is how many steps were started, `seconds` the time since the execution was. What is under way goes on
-    to its end, so that the time may be overrun by one step.
-    """
-
-    steps: int | None = None
-    seconds: float | None = None

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, cast
 
 from actum.engine.graphs.dialect import read_duration, read_retry
-from actum.engine.graphs.graph import Code, Graph, GraphStep, Question
-from actum.engine.graphs.human_form import title_of, unanswerable
+from actum.engine.graphs.graph import Code, Graph, GraphStep
 from actum.engine.graphs.kinds import (
     ABSENT,
     ANYWHERE,
@@ -23,6 +22,7 @@ from actum.engine.graphs.kinds import (
     SucceedWith,
     Transform,
 )
+from actum.engine.graphs.load_approval import read_approval
 from actum.engine.graphs.model import (
     BudgetModel,
     ErrorHandlingModel,
@@ -31,9 +31,11 @@ from actum.engine.graphs.model import (
     StepModel,
     read_error_handling,
 )
+from actum.engine.graphs.periods import read_every
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.templates import canonical
-from actum.errors import near_miss
+from actum.engine.resources.needs import Needs, needs_of
+from actum.errors import BadInput, near_miss
 
 __all__ = ["read_budget", "read_step"]
 
@@ -47,7 +49,10 @@ _OF_KIND: Final[dict[str, tuple[str, ...]]] = {
     "wait": ("seconds", "until"),
     "signal": ("signal", "timeout", "default", "on_error", "fallback"),
     "input": ("prompt",),
-    "workflow": ("workflow", "inputs", "optional_inputs", "on_error", "fallback", "on_parent_close", "map", "budget"),
+    "workflow": (
+        *("workflow", "inputs", "optional_inputs", "on_error", "fallback", "on_parent_close", "map", "budget"),
+        "every",
+    ),
     "pass": ("output",),
     "fail": ("error", "message"),
     "succeed": ("output",),
@@ -58,7 +63,7 @@ _ONLY_KINDS: Final = {
     field: type_
     for type_, fields in reversed(_OF_KIND.items())
     for field in fields
-    if field not in ("timeout", "on_error", "fallback", "inputs", "optional_inputs", "map", "budget")
+    if field not in ("timeout", "on_error", "fallback", "inputs", "optional_inputs", "map", "budget", "every")
 }
 _ONLY_STEPS: Final = (
     *("run", "module", "optional_inputs", "input_schema", "output_schema", "error_handling", "retry", "timeout"),
@@ -74,6 +79,10 @@ _ONLY_STEPS: Final = (
         "goto",
         "budget",
         "services",
+        "every",
+        "executor",
+        "needs",
+        "breaker",
     ),
 )
 
@@ -86,7 +95,11 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
     name = model.name if model.name is not None and model.name != id_ else ""
     type_ = _type(model)
     if type_ in _APPROVAL_TYPES:
-        return _approval(model, id_, name, place)
+        for field in _ONLY_STEPS:
+            if getattr(model, field):
+                hint = "; its deadline says how long to wait" if field == "timeout" else ""
+                raise (place / field).error(f"belongs to steps that run code, and an approval runs none{hint}")
+        return read_approval(model, id_, name, _join(model.join, place / "join"), place)
     if type_ in _OF_KIND:
         return _of_kind(type_, model, id_, name, defaults, inner, place)
     if type_ not in _STEP_TYPES:
@@ -137,7 +150,17 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
         model.cancel_rest,
         read_budget(model.budget, place / "budget"),
         tuple(model.services),
+        None if model.every is None else read_every(model.every, id_, place / "every"),
+        model.executor,
+        needs=_needs(model, place),
     )
+
+
+def _needs(model: StepModel, place: Place) -> Needs | None:
+    try:
+        return needs_of(model.needs, model.breaker)
+    except BadInput as exc:
+        raise place.error(str(exc)) from None
 
 
 def _join(raw: Any, place: Place) -> Any:
@@ -178,15 +201,11 @@ def _goto(model: StepModel, place: Place) -> tuple[str, ...]:
 
 
 def read_budget(model: BudgetModel | None, place: Place) -> Budget | None:
-    """What may be spent. Raises `DefinitionError` for what nothing records."""
+    """What may be spent."""
     if model is None:
         return None
-    for field in ("cost_usd", "tokens"):
-        if getattr(model, field) is not None:
-            raise (place / field).error(
-                "cannot be kept: nothing records what a step has used of it; limit steps or seconds"
-            )
-    return Budget(model.steps, None if model.seconds is None else read_duration(model.seconds, place / "seconds"))
+    seconds = None if model.seconds is None else read_duration(model.seconds, place / "seconds")
+    return Budget(model.steps, seconds, model.tokens, model.cost_usd)
 
 
 # -- the other kinds -----------------------------------------------------------------------------------------------
@@ -225,6 +244,7 @@ def _of_kind(
         catches=_catches(model),
         cancel_rest=model.cancel_rest,
         budget=read_budget(model.budget, place / "budget"),
+        every=None if model.every is None else read_every(model.every, id_, place / "every"),
     )
 
 
@@ -355,43 +375,3 @@ def _schema(
     if required:
         made["required"] = list(required)
     return made
-
-
-# -- approvals -----------------------------------------------------------------------------------------------------
-
-
-def _approval(model: StepModel, id_: str, name: str, place: Place) -> GraphStep:
-    for field in _ONLY_STEPS:
-        if getattr(model, field):
-            hint = "; its deadline says how long to wait" if field == "timeout" else ""
-            raise (place / field).error(f"belongs to steps that run code, and an approval runs none{hint}")
-    if model.step_class not in (None, "HumanInputStep"):
-        raise (place / "step_class").error(f"{model.step_class!r} is not known to ask for approval only; leave it out")
-    if any(isinstance(one, OutputModel) for one in model.outputs):
-        raise (place / "outputs").error("cannot be chosen: an approval returns status, by and comment")
-    shown = [(field, getattr(model, field)) for field in ("context", "inputs", "config") if getattr(model, field)]
-    if len(shown) > 1:
-        raise (place / shown[1][0]).error(f"and {shown[0][0]} both say what people are shown; keep one")
-    context = shown[0][1] if shown else None
-    if isinstance(context, list):
-        context = {one.name: one.source for one in context}
-    if why := unanswerable(context):
-        raise (place / shown[0][0] / "ui_schema").error(why)
-    deadline = model.deadline if model.deadline is not None else model.config.get("timeout_seconds")
-    question = Question(
-        canonical(model.title or title_of(context) or name or id_, place / "title"),
-        canonical(context, place / (shown[0][0] if shown else "context")),
-        model.severity,
-        model.policy,
-        None if deadline is None else read_duration(deadline, place / "deadline"),
-    )
-    return GraphStep(
-        id_,
-        None,
-        question,
-        name,
-        model.description,
-        join=_join(model.join, place / "join"),
-        max_visits=model.max_visits,
-        where=place.path,
-    )

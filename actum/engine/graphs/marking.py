@@ -30,7 +30,7 @@ Join = str | int | frozenset[int]
 class Visit:
     """One round of a step: it starts, or it is skipped. `occurrence` counts both."""
 
-    __slots__ = ("left_behind", "occurrence", "skipped", "step")
+    __slots__ = ("begun", "left_behind", "occurrence", "skipped", "step")
 
     def __init__(self, step: int, occurrence: int, skipped: bool) -> None:
         self.step = step
@@ -38,6 +38,13 @@ class Visit:
         self.skipped = skipped
         self.left_behind = False
         """A new round of a loop has begun without it."""
+        self.begun = False
+        """Its work has been asked for, or will never be."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything comes of it, as far as it can tell."""
+        return True
 
 
 class _Join:

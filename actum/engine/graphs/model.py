@@ -164,6 +164,10 @@ class StepModel(_Model):
     goto: Any = None
     budget: BudgetModel | None = None
     services: list[str] = Field(default_factory=list)
+    every: Any = None
+    executor: str = ""
+    needs: dict[str, Any] | None = None
+    breaker: str | None = None
 
 
 class TransitionModel(_Model):
@@ -171,6 +175,8 @@ class TransitionModel(_Model):
     target: str = Field(validation_alias=AliasChoices("to", "to_step"))
     condition: Any = None
     description: str = ""
+    expires: Any = None
+    on_expired: str | None = None
 
 
 def _one_or_several(value: Any) -> str:

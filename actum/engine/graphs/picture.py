@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from actum.engine.graphs import conditions
 from actum.engine.graphs.check import step_pairs
 from actum.engine.graphs.graph import END_MARKERS, Graph, GraphStep
+from actum.engine.graphs.kinds import Every
 from actum.engine.graphs.shape import Shape
 from actum.engine.rules.state import Execution
 
@@ -67,6 +68,12 @@ class _Arrow(NamedTuple):
     target: str
     label: str
     kind: Literal["forward", "back", "helper"]
+    good: str = ""
+    """For how long the source's result is good, and what is done then."""
+
+    @property
+    def said(self) -> str:
+        return ", ".join(filter(None, (self.label, self.good)))
 
 
 def _arrows(graph: Graph) -> list[_Arrow]:
@@ -76,7 +83,9 @@ def _arrows(graph: Graph) -> list[_Arrow]:
     found: list[_Arrow] = []
     for one in graph.transitions:
         label = "" if one.when is None else conditions.describe(one.when)
-        found.append(_Arrow(one.source, one.target, label, "back" if (one.source, one.target) in back else "forward"))
+        good = "" if one.expires_s is None else f"good for {_time(one.expires_s)}, then {one.on_expired}"
+        kind: Literal["forward", "back"] = "back" if (one.source, one.target) in back else "forward"
+        found.append(_Arrow(one.source, one.target, label, kind, good))
     for step in graph.steps:
         if step.fallback is not None:
             found.append(_Arrow(step.id, step.fallback, "if it fails", "helper"))
@@ -107,6 +116,10 @@ def _notes(step: GraphStep, ways: int) -> list[str]:
         notes.append(f"{step.retry.attempts} attempts")
     if step.timeout_s is not None:
         notes.append(f"within {_time(step.timeout_s)}")
+    if step.every is not None:
+        notes.append(f"every {_time(step.every.interval_s)}{_ends(step.every)}")
+    if step.executor:
+        notes.append(f"in {step.executor}")
     if step.on_error != "fail":
         notes.append(f"on error {step.on_error}")
     if step.max_visits is not None:
@@ -114,6 +127,11 @@ def _notes(step: GraphStep, ways: int) -> list[str]:
     if step.compensate is not None and ":" in step.compensate.ref:
         notes.append(f"undone by {step.compensate.ref}")
     return notes
+
+
+def _ends(every: Every) -> str:
+    times = "" if every.times is None else f", {every.times} times"
+    return times + ("" if every.until is None else f", until {conditions.describe(every.until)}")
 
 
 def _waits(required: tuple[str, ...]) -> str:
@@ -148,7 +166,7 @@ def mermaid(graph: Graph, overlay: Overlay | None = None) -> str:
     for one in arrows:
         thin, thick = _LINES[one.kind]
         line = thick if (one.source, one.target) in over.taken else thin
-        label = f'|"{_quoted(one.label)}"|' if one.label else ""
+        label = f'|"{_quoted(one.said)}"|' if one.said else ""
         target = f"n_{_ENDS[one.target]}" if one.target in END_MARKERS else names[one.target]
         lines.append(f"  {names[one.source]} {line}{label} {target}")
     for state in COLOURS:
@@ -194,7 +212,7 @@ def dot(graph: Graph, overlay: Overlay | None = None) -> str:
         lines.append(f"  n_{end} [shape=doublecircle, label={_string(end)}];")
     lines += [f"  n_start -> {numbers[id_]};" for id_ in graph.starts]
     for one in arrows:
-        said = [f"label={_string(one.label)}"] if one.label else []
+        said = [f"label={_string(one.said)}"] if one.said else []
         said += [_STYLES[one.kind]] if _STYLES[one.kind] else []
         said += ["penwidth=3"] if (one.source, one.target) in over.taken else []
         target = f"n_{_ENDS[one.target]}" if one.target in END_MARKERS else numbers[one.target]
@@ -245,7 +263,7 @@ def _line(one: _Arrow, overlay: Overlay | None) -> str:
         sign = {"→": "⇒"}.get(sign, sign)
     if one.kind == "helper":
         return f"{sign} {one.label} {one.target}"
-    return f"{sign} {one.target}" + (f"  if {one.label}" if one.label else "")
+    return f"{sign} {one.target}" + (f"  if {one.label}" if one.label else "") + (f"  ({one.good})" * bool(one.good))
 
 
 def as_json(graph: Graph, overlay: Overlay) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from actum.engine.graphs import conditions
 from actum.engine.graphs.check import check, place_of, step_pairs, targets_of
@@ -33,7 +34,7 @@ from actum.engine.graphs.steps import runnable
 from actum.engine.graphs.templates import Template, parse
 from actum.engine.rules.calls import StepSpec
 
-__all__ = ["OverPlan", "Plan", "StepPlan", "Way", "make_plan"]
+__all__ = ["Need", "OverPlan", "Plan", "StepPlan", "Way", "make_plan"]
 
 
 class Way:
@@ -63,6 +64,19 @@ class OverPlan:
         self.cancel_rest = over.cancel_rest
 
 
+class Need(NamedTuple):
+    """A step depends on a result that is good for only so long."""
+
+    source: int
+    good_us: int
+    on_expired: str
+    way: Way
+
+    @property
+    def closes_loop(self) -> bool:
+        return self.way.edge is not None and self.way.edge.back
+
+
 class StepPlan:
     """One step. It has a `spec` when it runs code, a `question` when it asks people, else what it `does`."""
 
@@ -74,6 +88,7 @@ class StepPlan:
         "config",
         "context",
         "does",
+        "every",
         "fallback",
         "goto",
         "id",
@@ -84,6 +99,7 @@ class StepPlan:
         "kind",
         "leads_to",
         "max_visits",
+        "needs",
         "on_error",
         "over",
         "question",
@@ -92,6 +108,7 @@ class StepPlan:
         "spec",
         "title",
         "until",
+        "until_round",
         "ways",
     )
 
@@ -130,6 +147,11 @@ class StepPlan:
         self.max_visits = step.max_visits if step.max_visits is not None else graph.max_visits
         self.budget = _budget(step, graph)
         self.ways: list[Way] = []
+        self.every = step.every
+        self.until_round: tuple[Test, str] | None = None
+        """The condition that ends the rounds of a periodic step."""
+        self.needs: list[Need] = []
+        """What it must not start on when that is too old."""
         self.routes_refusal = False
         """Whether the graph says where to go when people say no to this step."""
 
@@ -152,12 +174,7 @@ def _template_of(does: Kind | None, place: Place) -> Template:
 
 def _budget(step: GraphStep, graph: Graph) -> Budget | None:
     """What is looked at before this step starts: of each limit, the nearest one."""
-    if step.budget is None or graph.budget is None:
-        return step.budget or graph.budget
-    return Budget(
-        step.budget.steps if step.budget.steps is not None else graph.budget.steps,
-        step.budget.seconds if step.budget.seconds is not None else graph.budget.seconds,
-    )
+    return graph.budget if step.budget is None else step.budget.over(graph.budget)
 
 
 class Plan:
@@ -205,11 +222,20 @@ class Plan:
             if step.inner is not None:
                 yield from step.inner.specs()
 
+    def services(self) -> dict[str, tuple[str, ...]]:
+        """The services that its steps and their compensations ask for, each with the names of those that do."""
+        found: dict[str, dict[str, None]] = {}
+        for spec in self.specs():
+            for one in (spec, spec.compensate):
+                for service in () if one is None else one.services.values():
+                    found.setdefault(service, {})[one.name if one is not None else ""] = None
+        return {service: tuple(names) for service, names in sorted(found.items())}
+
     def _find_code(self, graph: Graph) -> None:
         finder = CodeFinder(graph.base, graph.modules)
         for index, (step, plan) in enumerate(zip(graph.steps, self.steps, strict=True)):
             if isinstance(step.does, Inner) and not isinstance(step.does.workflow, str):
-                plan.inner = Plan(step.does.workflow)
+                plan.inner = Plan(step.does.workflow.resolved)
             if step.run is None:
                 continue
             found = runnable(graph, step, finder, place_of(graph, index))
@@ -232,6 +258,9 @@ class Plan:
             when = transition.when
             way.tests.append(None if when is None else (conditions.compiled(when, known), conditions.describe(when)))
             way.about_status = way.about_status and _about_status(when, transition.source)
+            if transition.expires_s is not None:
+                good_us = round(transition.expires_s * 1_000_000)
+                self.steps[numbers[transition.target]].needs.append(Need(source, good_us, transition.on_expired, way))
         for number, given in enumerate(graph.steps):
             plan = self.steps[number]
             plan.catches = [(one.types, one.then, self._edge(edges, number, one.then)) for one in given.catches]
@@ -239,6 +268,9 @@ class Plan:
                 names = targets_of(graph, replace(given, catches=()))
                 names += END_MARKERS if given.goto == ANYWHERE else ()
                 plan.goto = {name: self._edge(edges, number, name) for name in names}
+            if given.every is not None and given.every.until is not None:
+                until = given.every.until
+                plan.until_round = conditions.compiled(until, known), conditions.describe(until)
         for step in self.steps:
             step.routes_refusal = any(way.about_status for way in step.ways)
 

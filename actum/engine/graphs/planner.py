@@ -55,6 +55,7 @@ class GraphPlanner:
 
     def __init__(self, graph: Graph, execution: str = "") -> None:
         self.execution = execution
+        self.budget = graph.budget
         self.started_us = 0
         """When the execution was started."""
         self.now_us = 0
@@ -179,7 +180,7 @@ class GraphPlanner:
                 self._ended(opened, Outcome("received", value))
             while self._visits:
                 frame, visit = self._visits.popleft()
-                if visit.left_behind or frame.stopped:
+                if visit.left_behind or not visit.wanted or frame.stopped:
                     continue
                 try:
                     frame.visit(visit)

@@ -70,7 +70,14 @@ def graph_of(
             when: Condition | None = None
             with _collected(problems):
                 when = read_condition(one.condition, one.source, here / "condition", ids)
-            transitions.append(Transition(one.source, one.target, when, here.path))
+            expires_s: float | None = None
+            with _collected(problems):
+                expires_s = None if one.expires is None else read_duration(one.expires, here / "expires")
+            on_expired = one.on_expired or "rerun"
+            if one.on_expired is not None and one.expires is None:
+                with _collected(problems):
+                    raise (here / "on_expired").error("goes with expires, which says for how long a result is good")
+            transitions.append(Transition(one.source, one.target, when, here.path, expires_s, on_expired))
     said = model.flow.start_at
     starts = (said,) if isinstance(said, str) else tuple(ids[:1] if said is None else said)
     return Graph(

@@ -88,10 +88,13 @@ def runnable(graph: Graph, step: GraphStep, finder: CodeFinder, place: Place) ->
         verify,
         step.tool,
         classes,
+        executor=step.executor,
         undo_group=step.undo_group,
         pivot=step.pivot,
+        budget=step.budget,
     )
     spec = replace(spec, services=services) if services else spec
+    spec = replace(spec, needs=step.needs) if step.needs is not None else spec
     return RunnableStep(spec if declared is None else _inherited(spec, declared), by_name, takes_config)
 
 
@@ -141,9 +144,12 @@ def _inherited(spec: StepSpec, declared: StepSpec) -> StepSpec:
         on_doubt=declared.on_doubt if in_doubt else spec.on_doubt,
         verify=declared.verify if in_doubt else spec.verify,
         tool=declared.tool if spec.tool is None else spec.tool,
-        executor=declared.executor,
+        executor=spec.executor or declared.executor,
         undo_group=declared.undo_group if spec.undo_group is None else spec.undo_group,
         pivot=declared.pivot or spec.pivot,
+        needs=declared.needs if spec.needs is None else spec.needs,
+        budget=declared.budget if spec.budget is None else spec.budget,
+        estimate=declared.estimate,
     )
 
 

@@ -11,6 +11,7 @@ from actum.engine.graphs.kinds import (
     AskInput,
     AwaitSignal,
     Budget,
+    Every,
     FailWith,
     Inner,
     Kind,
@@ -74,6 +75,10 @@ def _transition(transition: Transition) -> dict[str, Any]:
     written: dict[str, Any] = {"from": transition.source, "to": transition.target}
     if transition.when is not None:
         written["condition"] = conditions.to_json(transition.when)
+    if transition.expires_s is not None:
+        written["expires"] = transition.expires_s
+    if transition.on_expired != "rerun":
+        written["on_expired"] = transition.on_expired
     return written
 
 
@@ -104,6 +109,10 @@ def _step(step: GraphStep) -> dict[str, Any]:
         "output_schema": step.output_schema,
         "config": step.config or None,
         "services": list(step.services) or None,
+        "executor": step.executor or None,
+        "every": None if step.every is None else _every(step.every),
+        "needs": dict(step.needs.units) or None if step.needs else None,
+        "breaker": step.needs.breaker or None if step.needs else None,
         "retry": _retry(step.retry),
         "compensate": step.compensate.ref if step.compensate else None,
         "on_error": _on_error(step),
@@ -143,8 +152,16 @@ def _over(over: Over) -> dict[str, Any]:
     }
 
 
+def _every(every: Every) -> dict[str, Any]:
+    until = None if every.until is None else conditions.to_json(every.until)
+    return _present({"interval": every.interval_s, "times": every.times, "until": until})
+
+
 def _budget(budget: Budget | None) -> dict[str, Any] | None:
-    return None if budget is None else _present({"steps": budget.steps, "seconds": budget.seconds})
+    if budget is None:
+        return None
+    cost = None if budget.cost_usd is None else str(budget.cost_usd)
+    return _present({"steps": budget.steps, "seconds": budget.seconds, "tokens": budget.tokens, "cost_usd": cost})
 
 
 def _kind(does: Kind) -> dict[str, Any]:

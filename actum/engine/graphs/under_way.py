@@ -59,7 +59,7 @@ class Open:
     @property
     def left_behind(self) -> bool:
         """Nobody waits for it any more: a loop has begun another round, or a map has enough."""
-        return self.visit.left_behind or (self.items is not None and self.items.ended)
+        return self.visit.left_behind or not self.visit.wanted or (self.items is not None and self.items.ended)
 
 
 class Driver(Protocol):

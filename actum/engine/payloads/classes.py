@@ -83,7 +83,7 @@ def file_payload(event: NewEvent, key: str | None, classes: Classes | None) -> N
         return
     declared = Declared()
     if classes is not None:
-        if event.type in ("step.started", "execution.started"):
+        if event.type in ("step.started", "step.scheduled", "execution.started"):
             declared = classes.given
         elif event.type in ("step.completed", "execution.completed"):
             declared = classes.returned

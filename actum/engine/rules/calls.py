@@ -13,12 +13,15 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 from actum.engine.payloads.classes import Classes
+from actum.engine.resources.needs import Needs
+from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.retry import ONCE, Retry
 
 __all__ = [
     "Approval",
     "Approve",
     "Call",
+    "CancelChild",
     "Child",
     "Continue",
     "Done",
@@ -27,11 +30,13 @@ __all__ = [
     "Heard",
     "Mark",
     "Outcome",
+    "ParentClose",
     "Past",
     "Planner",
     "Raced",
     "Receive",
     "Severity",
+    "SignalChild",
     "Skip",
     "Sleep",
     "Spawn",
@@ -79,6 +84,10 @@ class StepSpec:
     """Once it has completed, what completed before it is not undone any more."""
     services: Mapping[str, str] = field(default_factory=dict)
     """Parameter → the engine's service that it is given."""
+    budget: Budget | None = None
+    estimate: Estimate | None = None
+    needs: Needs | None = None
+    """What of the engine's resources an attempt must have before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,8 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any] | None = None
     convert: Callable[[Any], Any] | None = None
     """Makes the recorded result, which is plain JSON, into what the step declares to return."""
+    given: bytes | None = None
+    """The arguments as they are recorded, when they were encoded already: they may be changed before it is decided."""
 
     @property
     def key(self) -> str:
@@ -170,6 +181,10 @@ class Wait(NamedTuple):
         return call_key(self.scope, self.signal, self.occurrence)
 
 
+ParentClose = Literal["cancel", "abandon", "wait"]
+"""What becomes of a child when its parent ends first: it is asked to stop, it goes on alone, or the parent waits."""
+
+
 class Child(NamedTuple):
     """Start another execution, and wait for its end. `workflow` is its code, or the name of a published workflow."""
 
@@ -179,12 +194,37 @@ class Child(NamedTuple):
     occurrence: int
     scope: str = ""
     id: str | None = None
-    on_parent_close: Literal["cancel", "abandon"] = "cancel"
+    on_parent_close: ParentClose = "cancel"
     convert: Callable[[Any], Any] | None = None
+    detached: bool = False
+    """Nobody need wait for it: it is started even when the workflow ends in the same breath."""
 
     @property
     def key(self) -> str:
         return call_key(self.scope, self.name, self.occurrence)
+
+
+class SignalChild(NamedTuple):
+    """Send a signal to a child: the one of this number, of those that were sent to it. Needs no answer."""
+
+    child: str
+    """Its key."""
+    execution: str
+    number: int
+    signal: str
+    value: Any
+
+    @property
+    def key(self) -> str:
+        return f"{self.child}!{self.number}"
+
+
+class CancelChild(NamedTuple):
+    """Ask a child to stop, whatever its policy. Needs no answer."""
+
+    child: str
+    """Its key."""
+    execution: str
 
 
 class Spawn(NamedTuple):
@@ -195,6 +235,8 @@ class Spawn(NamedTuple):
     workflow: str
     definition: str | None = None
     failure: Failure | None = None
+    estimate: Estimate | None = None
+    """What it may spend by its own budget."""
 
 
 class Raced(NamedTuple):
@@ -283,7 +325,23 @@ class Failure:
 
 
 Wish = (
-    Call | Approve | Sleep | Wait | Child | Spawn | Raced | Mark | Receive | Undo | Take | Skip | Done | Continue | Give
+    Call
+    | Approve
+    | Sleep
+    | Wait
+    | Child
+    | Spawn
+    | SignalChild
+    | CancelChild
+    | Raced
+    | Mark
+    | Receive
+    | Undo
+    | Take
+    | Skip
+    | Done
+    | Continue
+    | Give
 )
 
 

@@ -7,13 +7,18 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from actum.engine.payloads.codec import encode
 from actum.engine.rules.attempts import said
-from actum.engine.rules.calls import Spawn
+from actum.engine.rules.budgets import Budget
+from actum.engine.rules.calls import CancelChild, Failure, SignalChild, Spawn
 from actum.engine.rules.keys import about
+from actum.engine.rules.pledges import Pledges
+from actum.engine.rules.spending import USED
 from actum.engine.rules.state import Execution
+from actum.errors import BudgetExceeded
 from actum.events import Actor, NewEvent
 
-__all__ = ["cancel_children", "child_ended", "child_id", "next_id", "start_child"]
+__all__ = ["cancel_child", "cancel_children", "child_ended", "child_id", "next_id", "signal_child", "start_child"]
 
 _ID_CHARACTERS = 200
 
@@ -38,8 +43,16 @@ def next_id(state: Execution) -> str:
     return f"{first}~{after}"
 
 
-def start_child(state: Execution, spawn: Spawn, at: str, actor: Actor) -> list[NewEvent]:
-    """Record the start; one that cannot be started has failed at once, and nothing was started."""
+def start_child(
+    state: Execution,
+    spawn: Spawn,
+    at: str,
+    actor: Actor,
+    pledges: Pledges | None = None,
+    budget: Budget | None = None,
+) -> list[NewEvent]:
+    """Record the start; one that cannot be started, or has no room in the `budget`, has failed at once, and nothing was
+    started. What a child may spend by its own budget is kept for it."""
     child = spawn.child
     if child.key in state.children:
         return []
@@ -49,10 +62,19 @@ def start_child(state: Execution, spawn: Spawn, at: str, actor: Actor) -> list[N
     started = {**facts, "workflow": spawn.workflow, "on_parent_close": child.on_parent_close}
     if spawn.definition is not None:
         started["definition"] = spawn.definition
+    failure = spawn.failure
+    if failure is None and pledges is not None and budget is not None:
+        try:
+            kept = pledges.ask(child.name, replace(budget, steps=None), spawn.estimate)
+        except BudgetExceeded as exc:
+            failure = Failure("BudgetExceeded", str(exc))
+        else:
+            if kept:
+                started["reserved"] = kept
     events = [NewEvent("child.started", started, at, actor)]
-    if spawn.failure is not None:
-        ended = {**facts, "outcome": "failure", "error_type": spawn.failure.error_type}
-        spoken = b'{"error":' + said(spawn.failure) + b"}"
+    if failure is not None:
+        ended = {**facts, "outcome": "failure", "error_type": failure.error_type}
+        spoken = b'{"error":' + said(failure) + b"}"
         events.append(NewEvent("child.ended", ended, at, actor, payload=spoken))
     return events
 
@@ -65,17 +87,36 @@ def child_ended(child: Execution, end: NewEvent) -> NewEvent:
         "execution": child.first or child.id,
         "outcome": end.facts.get("outcome", "cancelled"),
     }
-    if "error_type" in end.facts:
-        facts["error_type"] = end.facts["error_type"]
+    for name in ("error_type", *USED):
+        if name in end.facts:
+            facts[name] = end.facts[name]
     return replace(end, type="child.ended", facts=facts, id="")
 
 
 def cancel_children(state: Execution, keys: Iterable[str], at: str, actor: Actor) -> list[NewEvent]:
-    """Ask those of these children to stop that are to stop with their parent, once."""
+    """Ask those of these children to stop that do not go on without their parent, once."""
     return [
         NewEvent("child.cancel_requested", {**about(key, "child"), "execution": child.execution}, at, actor)
         for key in keys
         if (child := state.open_children.get(key)) is not None
-        and child.on_parent_close == "cancel"
+        and child.on_parent_close != "abandon"
         and not child.cancel_requested
     ]
+
+
+def cancel_child(state: Execution, wish: CancelChild, at: str, actor: Actor) -> list[NewEvent]:
+    """Ask one to stop that has not ended; also one that starts in the same append."""
+    child = state.children.get(wish.child)
+    if child is not None and (child.outcome or child.cancel_requested):
+        return []
+    return [NewEvent("child.cancel_requested", {**about(wish.child, "child"), "execution": wish.execution}, at, actor)]
+
+
+def signal_child(state: Execution, wish: SignalChild, at: str, actor: Actor, limit_bytes: int) -> list[NewEvent]:
+    """Send a signal to one that has not ended, once; also to one that starts in the same append."""
+    child = state.children.get(wish.child)
+    if child is not None and (child.outcome or wish.number < len(child.signals)):
+        return []
+    facts = {**about(wish.child, "child"), "execution": wish.execution, "signal": wish.signal}
+    value = encode({"value": wish.value}, f"the value of signal {wish.signal!r}", limit_bytes)
+    return [NewEvent("child.signalled", facts, at, actor, payload=value)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.calls import Failure, Wish
 from actum.engine.rules.retry import Retry
 from actum.events import PAYLOAD_LIMIT_BYTES
@@ -17,6 +18,7 @@ __all__ = [
     "Command",
     "DecideApproval",
     "GiveInput",
+    "Grant",
     "Park",
     "ParkDiverged",
     "ParkErased",
@@ -27,6 +29,7 @@ __all__ = [
     "RecordSuccess",
     "RecordUndo",
     "RecordUndoFailure",
+    "Refuse",
     "Release",
     "RetryByHand",
     "RunAgain",
@@ -60,6 +63,8 @@ class Begin:
     previous: str | None = None
     first: str | None = None
     first_at: str | None = None
+    used: Mapping[str, int] | None = None
+    """What the executions that it continues have used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class Proceed(NamedTuple):
     wishes: Sequence[Wish]
     limit_bytes: int = PAYLOAD_LIMIT_BYTES
     """Of a payload, in this store."""
+    budget: Budget | None = None
+    """Of the whole execution."""
 
 
 class RecordSuccess(NamedTuple):
@@ -106,6 +113,8 @@ class RecordSuccess(NamedTuple):
     attempt: int
     result: bytes | None
     duration_us: int
+    used: Mapping[str, Any] | None = None
+    """What it has used, as facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,28 @@ class RecordFailure:
     retry: Retry
     chance: float
     timeout_us: int | None = None
+    used: Mapping[str, Any] | None = None
+    budget: Budget | None = None
+    """What must not be overrun by another attempt."""
+    estimate: Estimate | None = None
+
+
+class Grant(NamedTuple):
+    """A step that was scheduled has been given all that it needs."""
+
+    at: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A step that was scheduled is not given what it needs: a failure of the attempt that did not begin."""
+
+    at: int
+    key: str
+    failure: Failure
+    retry: Retry
+    chance: float
 
 
 class RecordCancelled(NamedTuple):
@@ -128,6 +159,7 @@ class RecordCancelled(NamedTuple):
     at: int
     key: str
     attempt: int
+    used: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +330,6 @@ Command = (
     | RetryByHand
     | SkipByHand
     | GiveInput
+    | Grant
+    | Refuse
 )

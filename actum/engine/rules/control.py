@@ -14,6 +14,7 @@ from actum.engine.rules.attempts import cancel_step, step_facts
 from actum.engine.rules.commands import Cancel, Pause, RetryByHand, SkipByHand, Unpause
 from actum.engine.rules.keys import about
 from actum.engine.rules.state import ApprovalState, Execution, StepState
+from actum.engine.rules.usage import spent_facts
 from actum.errors import ControlRefused, near_miss
 from actum.events import Actor, NewEvent, RecordedEvent, to_text, to_us
 
@@ -37,6 +38,7 @@ _ASKED: Final = frozenset(
 def last_failed(events: Iterable[RecordedEvent]) -> list[str]:
     """The steps that failed for good and of which the workflow has made nothing that is recorded, in order."""
     failed: list[str] = []
+    scheduled: set[tuple[Any, ...]] = set()
     for event in events:
         facts = event.facts
         if event.type in ("step.failed", "step.timed_out"):
@@ -46,14 +48,20 @@ def last_failed(events: Iterable[RecordedEvent]) -> list[str]:
         elif event.type == "execution.resumed":
             again = facts.get("steps", ())
             failed = [key for key in failed if key not in again]
-        elif event.type in _ASKED or _first_start(event):
+        elif event.type in _ASKED or _first_start(event, scheduled):
             failed = []
     return failed
 
 
-def _first_start(event: RecordedEvent) -> bool:
-    if event.type == "step.started":
-        return bool(event.facts.get("attempt", 1) == 1)
+def _first_start(event: RecordedEvent, scheduled: set[tuple[Any, ...]]) -> bool:
+    """Whether the workflow has asked for a step here; one that was `scheduled` was asked for then."""
+    if event.type in ("step.scheduled", "step.started"):
+        facts = event.facts
+        step = (facts.get("scope"), facts["step"], facts["occurrence"])
+        known = step in scheduled
+        if event.type == "step.scheduled":
+            scheduled.add(step)
+        return not known and bool(facts.get("attempt", 1) == 1)
     return event.type == "step.skipped" and event.facts["reason"] == "not_taken"
 
 
@@ -106,13 +114,15 @@ def cancel(state: Execution, command: Cancel, actor: Actor) -> list[NewEvent]:
         state, at, actor, by="user", compensate=command.compensate, force=command.force, said=command.said
     )
     if command.force:
-        events += [cancel_step(step, at, actor) for step in state.active.values() if step.status != "retry"]
+        given_up = ("retry", "scheduled")
+        events += [cancel_step(step, at, actor) for step in state.active.values() if step.status not in given_up]
         left = [*state.uncompensated, *state.undo_stack]
         facts: dict[str, Any] = {
             "outcome": "cancelled",
             "by": "user",
             "duration_us": max(0, command.at - to_us(state.started_at)),
             "active_us": state.active_us,
+            **spent_facts(state.spent),
         }
         if left:
             facts["uncompensated"] = left[:200]
@@ -146,7 +156,7 @@ def cancel_events(
     if cause is not None:
         facts["cause"] = cause
     events = [NewEvent("execution.cancel_requested", facts, at, actor, payload=said)]
-    given_up = ("retry", "in_doubt") if state.status == "parked" else ("retry",)
+    given_up = ("retry", "scheduled", "in_doubt") if state.status == "parked" else ("retry", "scheduled")
     events += [cancel_step(step, at, actor) for step in state.active.values() if step.status in given_up]
     now = to_us(at)
     for key, question in state.waiting.items():
@@ -206,7 +216,7 @@ def pick_step(state: Execution, wanted: str) -> str:
     named = [
         key
         for key, step in state.steps.items()
-        if step.step == wanted and step.status in ("failed", "retry", "in_doubt")
+        if step.step == wanted and step.status in ("failed", "retry", "scheduled", "in_doubt")
     ]
     if len(named) == 1:
         return named[0]

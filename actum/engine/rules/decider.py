@@ -11,10 +11,12 @@ from typing import Any, assert_never
 import orjson
 
 from actum.engine.rules.attempts import (
+    begin_step,
     cancel_step,
     record_cancelled,
     record_failure,
     record_success,
+    refuse_step,
     start_step,
     step_facts,
     words,
@@ -27,6 +29,7 @@ from actum.engine.rules.commands import (
     Command,
     DecideApproval,
     GiveInput,
+    Grant,
     Park,
     ParkDiverged,
     ParkErased,
@@ -37,6 +40,7 @@ from actum.engine.rules.commands import (
     RecordSuccess,
     RecordUndo,
     RecordUndoFailure,
+    Refuse,
     Release,
     RetryByHand,
     RunAgain,
@@ -85,6 +89,14 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
                 return []
             facts = {"before": state.definition, "after": command.definition}
             return [NewEvent("code.upgraded", facts, to_text(command.at), actor)]
+        case Grant():
+            scheduled = _scheduled(state, command.key)
+            if scheduled is None:
+                return []
+            return [begin_step(scheduled, scheduled.attempt + 1, to_text(command.at), actor)]
+        case Refuse():
+            scheduled = _scheduled(state, command.key)
+            return [] if scheduled is None else refuse_step(state, scheduled, command, actor)
         case RunAgain():
             step = state.active.get(command.key)
             if step is None or step.status != "in_doubt":
@@ -127,6 +139,14 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
             assert_never(command)
 
 
+def _scheduled(state: Execution, key: str) -> StepState | None:
+    """The step, if it waits for what it needs and may begin."""
+    step = state.active.get(key)
+    if step is None or step.status != "scheduled" or state.paused or state.ended or state.status == "parked":
+        return None
+    return step
+
+
 # -- beginning and taking over ---------------------------------------------------------------------------------
 
 
@@ -144,6 +164,8 @@ def _begin(command: Begin, actor: Actor) -> NewEvent:
         facts["tags"] = list(command.tags)
     if command.attributes:
         facts["attributes"] = dict(command.attributes)
+    if command.used:
+        facts |= command.used
     return NewEvent("execution.started", facts, to_text(command.at), actor, payload=command.input, trace=command.trace)
 
 

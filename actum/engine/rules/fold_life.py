@@ -8,6 +8,7 @@ from typing import Final
 from actum.engine.rules.calls import Heard
 from actum.engine.rules.dues import add_due, wait_for_attempt
 from actum.engine.rules.fold_waits import give_up_wait
+from actum.engine.rules.spending import USED, count_used
 from actum.engine.rules.state import (
     ApprovalState,
     Event,
@@ -41,6 +42,8 @@ def _started(state: Execution, event: Event) -> None:
     state.previous = facts.get("previous")
     state.first = facts.get("first")
     state.first_at = facts.get("first_at")
+    if not USED.isdisjoint(facts):
+        count_used(state, facts, facts["previous"])
     if event.actor.kind == "worker":
         state.owner = event.actor.ref
 
@@ -91,19 +94,23 @@ def _resumed(state: Execution, event: Event) -> None:
         _try_again(state, again)
 
 
+_OPEN: Final = ("scheduled", "started", "retry", "in_doubt")
+
+
 def _reopen(state: Execution) -> None:
     """Take the end back: whatever waited then, waits again."""
     state.status = "running"
     state.ended_at = None
     state.end_payload = None
     state.error_type = None
-    state.active = {key: step for key, step in state.steps.items() if step.status in ("started", "retry", "in_doubt")}
+    state.active = {key: step for key, step in state.steps.items() if step.status in _OPEN}
     for step in state.active.values():
         if step.status == "retry":
             wait_for_attempt(state, step, step.not_before_us)
     state.waiting = {
         **{key: question for key, question in state.approvals.items() if question.status == "waiting"},
         **{key: timer for key, timer in state.timers.items() if not timer.fired},
+        **{key: step for key, step in state.active.items() if step.status == "scheduled"},
     }
     for key, open_ in state.waiting.items():
         add_due(state, "wait", key, open_.due_us)

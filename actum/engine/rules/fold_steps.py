@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
+from actum.engine.resources.needs import Needs
 from actum.engine.rules.busy import begin_work, end_work
 from actum.engine.rules.dues import add_due, wait_for_attempt
 from actum.engine.rules.keys import key_of
+from actum.engine.rules.spending import count_used, release, reserve
 from actum.engine.rules.state import (
     Event,
     Execution,
@@ -26,12 +28,31 @@ def _step_started(state: Execution, event: Event) -> None:
     if step is None:
         step = state.steps[key] = StepState(key, facts)
         state.asked_after = len(state.settled)
-    elif state.retrying:
+        if "reserved" in facts:
+            reserve(state, step, facts["reserved"])
+    if state.retrying:
         state.retrying.pop(key, None)
+    if step.status == "scheduled":
+        state.waiting.pop(key, None)
     step.attempt = facts.get("attempt", 1)
     step.status = "started"
     state.active[key] = step
     begin_work(state, event.at)
+
+
+def _step_scheduled(state: Execution, event: Event) -> None:
+    facts = event.facts
+    key = key_of(facts, "step")
+    step = state.steps.get(key)
+    if step is None:
+        step = state.steps[key] = StepState(key, facts)
+        state.asked_after = len(state.settled)
+        if "reserved" in facts:
+            reserve(state, step, facts["reserved"])
+    step.needs = Needs(facts.get("needs", {}), facts.get("breaker", ""), tuple(facts.get("limits", ())))
+    step.status = "scheduled"
+    step.scheduled_us = to_us(event.at)
+    state.active[key] = state.waiting[key] = step
 
 
 def _step_completed(state: Execution, event: Event) -> None:
@@ -44,9 +65,11 @@ def _step_completed(state: Execution, event: Event) -> None:
         end_work(state, event.at)
     state.recoveries = 0
     step.status = "completed"
-    step.ended_at = event.at
+    step.ended_us = to_us(event.at)
     step.payload = event.payload
     _settle(state, key)
+    if "used" in facts or step.reserved is not None:
+        _spent(state, step, facts, final=True)
     if step.compensation is not None:
         step.settled_at = len(state.settled) - 1
         state.undo_stack.append(key)
@@ -64,14 +87,23 @@ def _step_failed(state: Execution, event: Event) -> None:
         end_work(state, event.at)
     state.recoveries = 0
     step.failures += 1
+    if "used" in facts or step.reserved is not None:
+        _spent(state, step, facts, final=facts.get("final", False))
     if facts.get("final"):
         step.status = "failed"
-        step.ended_at = event.at
+        step.ended_us = to_us(event.at)
         step.error = facts.get("error_type", "TimeoutError")
         step.payload = event.payload
         _settle(state, key)
     else:
         wait_for_attempt(state, step, step.not_before_us)
+
+
+def _spent(state: Execution, step: StepState, facts: dict[str, Any], *, final: bool) -> None:
+    if final:
+        release(state, step)
+    if "used" in facts:
+        count_used(state, facts, step.step, step=True)
 
 
 def _retry_scheduled(state: Execution, event: Event) -> None:
@@ -99,7 +131,7 @@ def _skipped(state: Execution, event: Event) -> None:
     if key in state.settled:  # not while it has to be answered: an answer counts once
         return
     step.status = "skipped"
-    step.ended_at = event.at
+    step.ended_us = to_us(event.at)
     step.payload = event.payload
     _settle(state, key)
 
@@ -108,17 +140,21 @@ def _settle(state: Execution, key: str) -> None:
     state.active.pop(key, None)
     if state.retrying:
         state.retrying.pop(key, None)
+    state.waiting.pop(key, None)
     state.settled.append(key)
 
 
 def _step_cancelled(state: Execution, event: Event) -> None:
     step = state.active.pop(key_of(event.facts, "step"), None)
     if step is not None:
+        state.waiting.pop(step.key, None)
         if step.status == "started":
             end_work(state, event.at)
         state.retrying.pop(step.key, None)
         step.status = "cancelled"
-        step.ended_at = event.at
+        step.ended_us = to_us(event.at)
+        if "used" in event.facts or step.reserved is not None:
+            _spent(state, step, event.facts, final=True)
 
 
 def _transition_taken(state: Execution, event: Event) -> None:
@@ -157,7 +193,10 @@ def _compensation_started(state: Execution, event: Event) -> None:
     step.undo = "started"
     step.undo_attempt = facts.get("attempt", 1)
     if not state.compensating and not state.rolling:  # steps that waited for another attempt are given up
-        state.active = {key: other for key, other in state.active.items() if other.status != "retry"}
+        for other in list(state.active.values()):
+            if other.status in ("retry", "scheduled"):
+                del state.active[other.key]
+                state.waiting.pop(other.key, None)
         state.retrying.clear()
         state.compensating = True
         state.status = "compensating"
@@ -206,6 +245,7 @@ def _forget_undo(state: Execution, step: StepState) -> None:
 
 
 STEPS: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
+    "step.scheduled": _step_scheduled,
     "step.started": _step_started,
     "step.completed": _step_completed,
     "step.failed": _step_failed,

@@ -10,6 +10,7 @@ import orjson
 from actum.engine.rules.calls import Heard
 from actum.engine.rules.dues import add_due
 from actum.engine.rules.keys import key_of
+from actum.engine.rules.spending import USED, count_used, release, reserve
 from actum.engine.rules.state import (
     ApprovalState,
     ChildState,
@@ -161,7 +162,9 @@ def show_children(state: Execution) -> None:
 
 def _child_started(state: Execution, event: Event) -> None:
     key = key_of(event.facts, "child")
-    state.children[key] = state.open_children[key] = ChildState(key, event.facts)
+    child = state.children[key] = state.open_children[key] = ChildState(key, event.facts)
+    if child.reserved is not None:
+        reserve(state, child, child.reserved)
     show_children(state)
     state.asked_after = len(state.settled)
 
@@ -170,6 +173,14 @@ def _child_cancel_requested(state: Execution, event: Event) -> None:
     child = state.children.get(key_of(event.facts, "child"))
     if child is not None:
         child.cancel_requested = True
+        state.asked_after = len(state.settled)
+
+
+def _child_signalled(state: Execution, event: Event) -> None:
+    child = state.children.get(key_of(event.facts, "child"))
+    if child is not None:
+        child.signals.append(event.facts["signal"])
+        state.asked_after = len(state.settled)
 
 
 def _child_ended(state: Execution, event: Event) -> None:
@@ -181,6 +192,10 @@ def _child_ended(state: Execution, event: Event) -> None:
     child.error = facts.get("error_type", "")
     child.payload = event.payload
     child.ended_at = event.at
+    release(state, child)
+    if not USED.isdisjoint(facts):
+        count_used(state, facts, facts["child"])
+    state.recoveries = 0
     state.settled.append(child.key)
 
 
@@ -200,5 +215,6 @@ WAITS: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
     "patch.marked": _patch_marked,
     "child.started": _child_started,
     "child.cancel_requested": _child_cancel_requested,
+    "child.signalled": _child_signalled,
     "child.ended": _child_ended,
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
+from actum.engine.resources.needs import Needs
+from actum.engine.rules.calls import ParentClose
 from actum.events import Actor, RecordedEvent, to_us
 
 __all__ = ["ApprovalState", "ChildState", "Event", "InputState", "Rollback", "StepState", "TimerState", "WaitState"]
@@ -29,20 +31,29 @@ class StepState:
 
     attempt = 0
     failures = 0
-    status: Literal["started", "completed", "failed", "retry", "in_doubt", "skipped", "cancelled"] = "started"
+    status: Literal["scheduled", "started", "completed", "failed", "retry", "in_doubt", "skipped", "cancelled"] = (
+        "started"
+    )
     not_before_us = 0
+    due_us = None
+    """While it waits for what it needs: that has no time of its own."""
     payload: bytes | None = None
     """The result once completed; the error once failed."""
     error = ""
-    ended_at = ""
+    ended_us = 0
     undo: Literal["", "started", "retry", "completed", "failed"] = ""
     undo_attempt = 0
     undo_failures = 0
     undo_not_before_us = 0
     undo_group: str | None = None
     pivot = False
+    reserved: dict[str, int] | None = None
+    """What is kept of a budget for it, until it ends."""
     settled_at = 0
     """Of a completed step that can be undone: its place among the outcomes."""
+    needs: Needs | None = None
+    """What each attempt must have before it begins."""
+    scheduled_us = 0
     cancelling = False
     """It was under way, or waited, when the execution was asked to end."""
 
@@ -119,18 +130,32 @@ class WaitState:
 class ChildState:
     """One execution that this one has started."""
 
-    __slots__ = ("cancel_requested", "ended_at", "error", "execution", "key", "on_parent_close", "outcome", "payload")
+    __slots__ = (
+        "cancel_requested",
+        "ended_at",
+        "error",
+        "execution",
+        "key",
+        "on_parent_close",
+        "outcome",
+        "payload",
+        "reserved",
+        "signals",
+    )
 
     def __init__(self, key: str, facts: dict[str, Any]) -> None:
         self.key = key
         self.execution: str = facts["execution"]
-        self.on_parent_close: Literal["cancel", "abandon"] = facts.get("on_parent_close", "cancel")
+        self.on_parent_close: ParentClose = facts.get("on_parent_close", "cancel")
         self.outcome = ""
         """How it ended; empty while it has not."""
         self.error = ""
         self.payload: bytes | None = None
         self.ended_at = ""
         self.cancel_requested = False
+        self.reserved: dict[str, int] | None = facts.get("reserved")
+        self.signals: list[str] = []
+        """The names of the signals that were sent to it."""
 
 
 class InputState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actum.engine.rules.attempts import step_facts
+from actum.engine.rules.attempts import cancel_step
 from actum.engine.rules.calls import Raced
 from actum.engine.rules.children import cancel_children
 from actum.engine.rules.keys import about
@@ -27,7 +27,7 @@ def decide_race(state: Execution, race: Raced, at: str, actor: Actor) -> list[Ne
     for key in race.losers:
         step, waits = state.active.get(key), state.waiting.get(key)
         if step is not None:
-            events.append(NewEvent("step.cancelled", {**step_facts(step, step.attempt), "reason": "race"}, at, actor))
+            events.append(cancel_step(step, at, actor, "race"))
         elif isinstance(waits, ApprovalState):
             withdrawn = {**about(key, "approval"), "waited_us": max(0, to_us(at) - waits.requested_us)}
             events.append(NewEvent("approval.withdrawn", withdrawn, at, actor))

@@ -18,6 +18,7 @@ from actum.engine.rules.parts import (
     TimerState,
     WaitState,
 )
+from actum.engine.rules.usage import Spent
 from actum.events import to_us
 
 __all__ = [
@@ -98,6 +99,7 @@ class Execution:
         "settled",
         "signal_ids",
         "signals",
+        "spent",
         "started_at",
         "status",
         "steps",
@@ -158,8 +160,8 @@ class Execution:
         """Questions whose rows may not be written yet: put, or come to an end, since somebody cleared this."""
         self.timers: dict[str, TimerState] = {}
         self.inputs: dict[str, InputState] = {}
-        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState] = {}
-        """Approvals, timers, waits for signals and requests for input that are still open."""
+        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState | StepState] = {}
+        """Approvals, timers, waits for signals, requests for input and scheduled steps: all that is still open."""
         self.heard: dict[str, Heard] = {}
         """What came without being asked for, by `!` and the version of its event."""
         self.signals: dict[str, list[str]] = {}
@@ -202,6 +204,8 @@ class Execution:
         self.rolling: list[str] = []
         """Those rollbacks that have not ended."""
         self.uncompensated: list[str] = []
+        self.spent: Spent | None = None
+        """What it has used, once it has used or reserved anything."""
         self.busy = 0
         self.busy_since_us = 0
         self.active_us = 0
@@ -238,7 +242,7 @@ class Execution:
         """How a settled call ended. The payload of an erased result reads as None."""
         step = self.steps.get(key)
         if step is not None:
-            at_us = to_us(step.ended_at)
+            at_us = step.ended_us
             if step.status in ("completed", "skipped"):
                 value = None if step.payload is None else orjson.loads(step.payload)
                 return Outcome("completed", value, None, "", "", at_us)

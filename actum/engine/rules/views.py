@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from actum.engine.rules.dues import next_due
 from actum.engine.rules.folding import evolve
-from actum.engine.rules.state import ApprovalState, Execution, waits
+from actum.engine.rules.state import ApprovalState, Execution, StepState, waits
 from actum.events import RecordedEvent, to_text
 from actum.eventstore import ViewRow
+from actum.eventstore.spilled import Spilled
 
 __all__ = ["approval_row", "execution_row", "label_of", "labels_text", "rebuild", "rows_after"]
 
@@ -35,7 +36,8 @@ def execution_row(state: Execution) -> dict[str, Any]:
     if not state.ended and not state.paused and status != "parked":
         dues = [next_due(state), state.deadline_us if state.may_time_out else None]
         wake_us = min((due for due in dues if due is not None), default=None)
-        if status == "running" and state.busy == 0 and waits(state) and len(state.active) == len(state.retrying):
+        others = waits(state) and len(state.active) == len(state.retrying)
+        if status == "running" and state.busy == 0 and (state.waiting or others):
             status = "waiting"
             waiting_for = _what_for(state)[:_NAME]
     return {
@@ -60,7 +62,20 @@ _NAME = 256
 
 def _what_for(state: Execution) -> str:
     """The key of what has been open longest, and `children` for several children."""
-    return next(iter(state.waiting), "") or state.child_shown or next(iter(state.retrying))
+    if state.waiting:
+        return _what(*next(iter(state.waiting.items())))
+    return state.child_shown or next(iter(state.retrying))
+
+
+def _what(key: str, open_: object) -> str:
+    """What is waited for: a key, or what a scheduled step needs, as in `pool gpu`."""
+    if not isinstance(open_, StepState) or open_.needs is None:
+        return key
+    needs = open_.needs
+    named = [f"{'limit' if name in needs.limits else 'pool'} {name}" for name in needs.units]
+    if needs.breaker:
+        named.append(f"breaker {needs.breaker}")
+    return ", ".join(named)[:256]
 
 
 def approval_row(state: Execution, approval: ApprovalState) -> dict[str, Any]:
@@ -92,35 +107,32 @@ def rows_after(state: Execution, before: dict[str, Any] | None) -> tuple[list[Vi
     return rows, row
 
 
-def rebuild(events: Iterable[RecordedEvent]) -> dict[str, dict[tuple[str, ...], dict[str, Any]]]:
-    """Every view from the log alone: view → key → row. Memory follows the executions that may still change theirs."""
-    open_: dict[str, Execution] = {}
-    executions: dict[tuple[str, ...], dict[str, Any]] = {}
-    approvals: dict[tuple[str, ...], dict[str, Any]] = {}
+def rebuild(events: Iterable[RecordedEvent], room: int = 4_096) -> Iterator[ViewRow]:
+    """Every row of every view from the log alone: each as soon as it cannot change any more, the others at the end.
+
+    Memory is flat: of the executions that may still change their rows, at most `room` are in memory.
+    """
+    open_ = Spilled[Execution](room)
+    near = open_.recent
     for event in events:
         stream = event.stream
         if not stream.startswith("execution/"):
             continue
         id_ = stream.removeprefix("execution/")
-        state = open_.get(id_)
+        state = near.get(id_) or open_.get(id_)
         if state is None:
-            if (id_,) in executions:
+            if event.version:
                 continue  # ended before: what comes after an end changes no row
             state = open_[id_] = Execution(id_)
         evolve(state, event)
         if state.ended and not state.can_reopen:
-            _keep(state, executions, approvals)
-            del open_[id_]
-    for state in open_.values():
-        _keep(state, executions, approvals)
-    return {"executions": executions, "approvals": approvals}
+            yield from _rows(state)
+            open_.remove(id_)
+    for _, state in open_.items():
+        yield from _rows(state)
 
 
-def _keep(
-    state: Execution,
-    executions: dict[tuple[str, ...], dict[str, Any]],
-    approvals: dict[tuple[str, ...], dict[str, Any]],
-) -> None:
-    executions[state.id,] = execution_row(state)
+def _rows(state: Execution) -> Iterator[ViewRow]:
+    yield ViewRow("executions", (state.id,), execution_row(state))
     for key, approval in state.approvals.items():
-        approvals[state.id, key] = approval_row(state, approval)
+        yield ViewRow("approvals", (state.id, key), approval_row(state, approval))

@@ -7,10 +7,12 @@ from typing import Any, assert_never
 import orjson
 
 from actum.engine.payloads.codec import encode, encode_arguments, encode_question
-from actum.engine.rules.attempts import said, words
+from actum.engine.rules.attempts import never_started, with_needs, words
+from actum.engine.rules.budgets import Budget
 from actum.engine.rules.calls import (
     Approve,
     Call,
+    CancelChild,
     Child,
     Continue,
     Done,
@@ -19,6 +21,7 @@ from actum.engine.rules.calls import (
     Mark,
     Raced,
     Receive,
+    SignalChild,
     Skip,
     Sleep,
     Spawn,
@@ -27,12 +30,14 @@ from actum.engine.rules.calls import (
     Wait,
     Wish,
 )
-from actum.engine.rules.children import cancel_children, next_id, start_child
+from actum.engine.rules.children import cancel_child, cancel_children, next_id, signal_child, start_child
 from actum.engine.rules.commands import Proceed
+from actum.engine.rules.pledges import Pledges
 from actum.engine.rules.races import decide_race
 from actum.engine.rules.state import Execution
 from actum.engine.rules.undoing import NAMED, roll_back, start_undos
-from actum.errors import BadInput
+from actum.engine.rules.usage import spent_facts
+from actum.errors import BadInput, BudgetExceeded
 from actum.events import Actor, NewEvent, to_text, to_us
 
 __all__ = ["proceed"]
@@ -50,22 +55,45 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
             end = wish
             break
     if end is not None:  # what other branches asked for in the same breath does not begin any more
-        wishes = [wish for wish in wishes if isinstance(wish, (Take, Skip, Raced, Mark))]
+        wishes = [wish for wish in wishes if _needs_nobody(wish)]
+    pledges: Pledges | None = None
     for wish in wishes:
         if type(wish) is Call:
-            events += _call(state, wish, at, actor, command.limit_bytes)
+            if command.budget is not None or wish.spec.budget is not None:
+                pledges = pledges or Pledges(state, command.at)
+                events += _call(state, wish, at, actor, command.limit_bytes, pledges, command.budget)
+            else:
+                events += _call(state, wish, at, actor, command.limit_bytes)
+        elif type(wish) is Spawn and command.budget is not None:
+            pledges = pledges or Pledges(state, command.at)
+            events += start_child(state, wish, at, actor, pledges, command.budget)
         else:
             events += _other_wish(state, wish, command, at, actor)
     if state.rolling and not events:
         events = roll_back(state, at, actor)
     if end is None or events or state.rolling:
         return events
-    if any(step.status != "retry" for step in state.active.values()):
+    if any(step.status not in ("retry", "scheduled") for step in state.active.values()):
         return events  # nothing ends while an attempt runs: its effect may need undoing
     return _end(state, end, command, at, actor)
 
 
-def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int) -> list[NewEvent]:
+def _needs_nobody(wish: Wish) -> bool:
+    """Whether it is done even if the workflow ends in the same breath."""
+    if isinstance(wish, Spawn):
+        return wish.child.detached
+    return isinstance(wish, (Take, Skip, Raced, Mark, SignalChild, CancelChild))
+
+
+def _call(
+    state: Execution,
+    call: Call,
+    at: str,
+    actor: Actor,
+    limit_bytes: int,
+    pledges: Pledges | None = None,
+    budget: Budget | None = None,
+) -> list[NewEvent]:
     if call.key in state.steps:
         return []
     spec = call.spec
@@ -75,6 +103,7 @@ def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int)
     if spec.tool is not None:
         facts["tool"] = spec.tool
     started = dict(facts)
+    needs = spec.needs
     if spec.compensate is not None:
         started["compensation"] = spec.compensate.name
         if spec.undo_group is not None:
@@ -82,14 +111,23 @@ def _call(state: Execution, call: Call, at: str, actor: Actor, limit_bytes: int)
     if spec.pivot:
         started["pivot"] = True
     try:
-        payload = encode_arguments(call.args, call.kwargs, limit_bytes)
+        payload = call.given or encode_arguments(call.args, call.kwargs, limit_bytes)
     except BadInput as exc:  # recorded as the step's failure: the workflow can see it, and so can the reader
-        spoken = said(Failure("UnrecordableInput", str(exc)))
-        failed = {**facts, "outcome": "failure", "error_type": "UnrecordableInput", "final": True, "duration_us": 0}
-        return [
-            NewEvent("step.started", started, at, actor),
-            NewEvent("step.failed", failed, at, actor, payload=spoken),
-        ]
+        return never_started(facts, started, Failure("UnrecordableInput", str(exc)), at, actor)
+    if pledges is not None:
+        nearest = budget if spec.budget is None else spec.budget.over(budget)
+        assert nearest is not None
+        try:
+            kept = pledges.ask(spec.name, nearest, spec.estimate)
+        except BudgetExceeded as exc:
+            return never_started(facts, {}, Failure("BudgetExceeded", str(exc)), at, actor, payload)
+        if kept:
+            started["reserved"] = kept
+    if needs is not None:
+        if not needs.refused:
+            return [NewEvent("step.scheduled", with_needs(started, needs), at, actor, payload=payload)]
+        failure = Failure("NeverGranted", f"step {spec.name!r} can never begin: {needs.refused}")
+        return never_started(facts, started, failure, at, actor, payload)
     return [NewEvent("step.started", started, at, actor, payload=payload)]
 
 
@@ -166,6 +204,10 @@ def _other_wish(state: Execution, wish: Wish, command: Proceed, at: str, actor: 
             return [NewEvent("signal.awaited", facts, at, actor)]
         case Spawn():
             return start_child(state, wish, at, actor)
+        case SignalChild():
+            return signal_child(state, wish, at, actor, command.limit_bytes)
+        case CancelChild():
+            return cancel_child(state, wish, at, actor)
         case Raced():
             return decide_race(state, wish, at, actor)
         case Mark(patch, after):
@@ -182,7 +224,11 @@ def _end(state: Execution, end: Done | Give | Continue, command: Proceed, at: st
     took: dict[str, Any] = {
         "duration_us": max(0, command.at - to_us(state.first_at or state.started_at)),
         "active_us": state.active_us,
+        **spent_facts(state.spent),
     }
+    held = any(child.on_parent_close == "wait" for child in state.open_children.values())
+    if held and not isinstance(end, Give) and not state.cancel_requested:
+        return []
     if isinstance(end, Continue) and not state.cancel_requested:
         try:
             encode({"input": end.input}, "the input to go on with", command.limit_bytes)
@@ -197,7 +243,7 @@ def _end(state: Execution, end: Done | Give | Continue, command: Proceed, at: st
             return [*stop, completed, *_corrected(state, "success", at, actor)]
         except BadInput as exc:  # it has not done what it was for: a failure like any other
             end = Give(Failure("UnrecordableOutput", str(exc)))
-    if state.undoing:
+    if state.undoing or held:
         return stop  # in reverse order of completion
     undoes = state.cancel_compensate or not state.cancel_requested
     if state.undo_stack and undoes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 from actum.engine.rules.calls import StepSpec
@@ -11,15 +12,35 @@ from actum.errors import MissingService, near_miss
 
 __all__ = ["Call", "Middleware", "check_services", "dressed", "given_services"]
 
-Call = Callable[[], Awaitable[Any]]
-"""Calls what the middleware stands around, and gives its result."""
+
+class Call(Protocol):
+    """Calls what the middleware stands around, and gives its result."""
+
+    args: tuple[Any, ...]
+    """What the step was called with; of a compensation, the recorded result of what it undoes."""
+    kwargs: Mapping[str, Any]
+
+    def __call__(self) -> Awaitable[Any]: ...
+
+
+class _Call:
+    __slots__ = ("_step", "args", "kwargs")
+
+    def __init__(self, step: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self._step = step
+        self.args = args
+        self.kwargs = kwargs
+
+    def __call__(self) -> Awaitable[Any]:
+        return self._step()
 
 
 class Middleware(Protocol):
     """Stands around every attempt of a step: `async def timed(info, call): … return await call()`.
 
-    `info` is the `StepInfo` of the attempt. What it returns is the step's result, what it raises is the attempt's
-    failure, and `call` may be called again, or not at all. Nothing of that is recorded but the outcome.
+    `info` is the `StepInfo` of the attempt, `call.args` and `call.kwargs` are what the step was given. What it returns
+    is the step's result, what it raises is the attempt's failure, and `call` may be called again, or not at all.
+    Nothing of that is recorded but the outcome.
     """
 
     async def __call__(self, info: Any, call: Call, /) -> Any: ...
@@ -60,19 +81,9 @@ def dressed(
     async def inside(*args: Any, **kwargs: Any) -> Any:
         given = {**kwargs, **given_services(spec, services)}
 
-        async def innermost() -> Any:
-            return await call(run, args, given)
-
-        step: Call = innermost
+        step: Call = _Call(lambda: call(run, args, given), args, given)
         for one in reversed(around):
-            step = _bound(one, info, step)
+            step = _Call(partial(one, info, step), args, given)
         return await step()
 
     return replace(spec, run=inside)
-
-
-def _bound(middleware: Middleware, info: Any, call: Call) -> Call:
-    async def step() -> Any:
-        return await middleware(info, call)
-
-    return step

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from actum.engine.functions.outcomes import failure_of
 from actum.engine.payloads.codec import encode
 from actum.engine.rules.calls import Failure, StepSpec
+from actum.engine.rules.usage import used_facts
 from actum.engine.runtime.around import Middleware, dressed
 from actum.engine.runtime.executors import Executors, Job, is_async
 from actum.engine.runtime.far import FailedThere
@@ -26,6 +27,8 @@ class Ended(NamedTuple):
     result: bytes | None = None
     failure: Failure | None = None
     timed_out: bool = False
+    used: dict[str, Any] | None = None
+    """What it has reported to have used, as facts."""
 
 
 async def carry_out(
@@ -80,7 +83,8 @@ async def carry_out(
         except BadInput as exc:
             failure = Failure("UnrecordableResult", str(exc))
     took = (time.perf_counter_ns() - started) // 1000
-    return Ended(took, result, failure, failure is not None and limit is not None and limit.expired())
+    timed_out = failure is not None and limit is not None and limit.expired()
+    return Ended(took, result, failure, timed_out, used_facts(info.reported) if info.reported else None)
 
 
 def _around(

@@ -10,6 +10,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from actum.engine.definitions import Code, planner_for
+from actum.engine.resources.declared import Resources
+from actum.engine.resources.desk import Desk
 from actum.engine.rules.calls import Planner
 from actum.engine.rules.commands import Release
 from actum.engine.rules.folding import fold
@@ -58,6 +60,8 @@ class Engine(Scheduling, Asking):
     - `services`: objects that steps ask for by name, such as clients and pools: `@step(services=["db"])` gives the
       step's parameter `db` the service of that name, as does `services: [db]` in a graph, and any step finds all of
       them in `current_step().services`. They are never recorded.
+    - `resources`: pools, rate limits and circuit breakers that steps may need; a step that needs another can never
+      begin. On a store that several processes share, they are of all of them together.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Engine(Scheduling, Asking):
         blocked_after_s: float | None = 10.0,
         observer: Observer | None = None,
         services: Mapping[str, Any] | None = None,
+        resources: Resources | None = None,
     ) -> None:
         self.store = store
         self.services: Mapping[str, Any] = MappingProxyType(dict(services or {}))
@@ -85,6 +90,7 @@ class Engine(Scheduling, Asking):
         self.executors = Executors(executors or {}, max_threads)
         self.owners = owners or owners_of(store)
         self.owners.hold(self.worker)
+        self.desk = Desk(resources or Resources(), store, self.owners, self.world, self.worker, self._told)
         self._code: dict[str, Code] = {}
         self._checked: set[str] = set()
         self._published: set[str] = set()
@@ -149,6 +155,7 @@ class Engine(Scheduling, Asking):
         once.
         """
         self.draining = True
+        self.desk.stop_asking()
         if self._resting is not None:
             self._resting.stop_waking()
         deadline = self.loop.time() + timeout_s
@@ -188,6 +195,7 @@ class Engine(Scheduling, Asking):
             if awaited is not None:
                 awaited.fail(left_open(id_))
         self.executors.close()
+        self.desk.close()
         self.owners.release(self.worker)
 
     async def __aenter__(self) -> Engine:
@@ -235,6 +243,15 @@ class Engine(Scheduling, Asking):
         except Exception as exc:
             log.exception("an execution was let go", extra={"execution": id_})
             run.drop(exc)
+
+    def _told(self, ask: str) -> None:
+        """What a step needs was granted, or refused."""
+        id_, _, key = ask.partition("/")
+        run = self._runs.get(id_)
+        if run is not None:
+            run.work.answered(key)
+        else:
+            self.resting.wake(id_)
 
     def look_again(self, id_: str) -> None:
         """Somebody has appended to an execution that may be run here."""

@@ -46,7 +46,7 @@ class Processes:
         except asyncio.CancelledError:
             visit.stop()
             raise
-        return value_of(answer)
+        return value_of(answer, job.info)
 
     def close(self) -> None:
         with self._lock:

@@ -47,7 +47,7 @@ class Ray:
         except asyncio.CancelledError:
             ray.cancel(answer, force=True)
             raise
-        return value_of(said)
+        return value_of(said, job.info)
 
     def close(self) -> None:
         self._task = None

@@ -17,6 +17,7 @@ from actum.engine.functions.durable import Step
 from actum.engine.functions.outcomes import failure_of
 from actum.engine.payloads.codec import decoder_for, encode
 from actum.engine.rules.calls import Failure
+from actum.engine.rules.usage import Used
 from actum.engine.runtime.executors import Job, is_async
 from actum.engine.runtime.step_info import StepInfo, running
 from actum.errors import BadInput
@@ -66,28 +67,33 @@ def request_of(job: Job) -> bytes:
 
 def do(request: bytes) -> bytes:
     """Run what was asked for, here, and give what `value_of` understands there. Raises nothing."""
+    info = StepInfo("", "", 0)
     try:
         said = orjson.loads(request)
         run = _find(said["module"], said["name"], said["root"])
-        running.set(StepInfo(*said["info"]))
+        info = StepInfo(*said["info"])._replace(reported=[])
+        running.set(info)
         args, kwargs = _typed(run, said["args"], said["kwargs"])
         value = asyncio.run(run(*args, **kwargs)) if is_async(run) else run(*args, **kwargs)
         try:
-            return encode({"value": value}, "the step's result", _ANY_SIZE)
+            return encode({"value": value, "used": info.reported}, "the step's result", _ANY_SIZE)
         except BadInput as exc:
             failure = Failure("UnrecordableResult", str(exc))
     except BaseException as exc:  # noqa: BLE001 - SystemExit too: it is what the step raised
         failure = failure_of(exc)
     fields = [failure.error_type, failure.message, failure.traceback, failure.bases]
     try:
-        return orjson.dumps({"failure": fields})
+        return orjson.dumps({"failure": fields, "used": info.reported})
     except TypeError:  # a text that is no Unicode
-        return orjson.dumps({"failure": [failure.error_type, ascii(failure.message), "", failure.bases]})
+        fields = [failure.error_type, ascii(failure.message), "", failure.bases]
+        return orjson.dumps({"failure": fields, "used": info.reported})
 
 
-def value_of(answer: bytes) -> Any:
-    """What the function returned. Raises `FailedThere` when it raised."""
+def value_of(answer: bytes, info: StepInfo) -> Any:
+    """What the function returned; `info` learns what it has used. Raises `FailedThere` when it raised."""
     said = orjson.loads(answer)
+    if said.get("used") and info.reported is not None:
+        info.reported.extend(Used(*one) for one in said["used"])
     if "failure" in said:
         error_type, message, traceback, bases = said["failure"]
         raise FailedThere(Failure(error_type, message, traceback, tuple(bases)))

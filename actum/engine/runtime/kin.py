@@ -20,6 +20,7 @@ from actum.engine.rules.commands import Begin, Command, SendSignal
 from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
 from actum.engine.rules.state import ENDED, Execution
+from actum.engine.rules.usage import spent_facts
 from actum.engine.rules.views import execution_row, rows_after
 from actum.errors import BadInput, NoCode
 from actum.events import NewEvent, to_us
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actum.engine.definitions import Code
+    from actum.engine.rules.budgets import Budget
     from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.gate import Gate
     from actum.engine.runtime.run import Run
@@ -72,7 +74,8 @@ class Kin:
             return Spawn(child, id_[:200] or "?", name, None, Failure(type(exc).__name__, str(exc)))
         begin = replace(command, key=state.key, parent=self._run.id, parent_key=child.key)
         self._children[id_] = code, begin
-        return Spawn(child, id_, name, command.definition)
+        budget: Budget | None = getattr(code, "budget", None)
+        return Spawn(child, id_, name, command.definition, None, None if budget is None else budget.estimate)
 
     # -- what is appended with a batch -------------------------------------------------------------------------------
 
@@ -81,16 +84,22 @@ class Kin:
         found: list[Append] = []
         self._starting = {}
         failed = {event.facts["execution"] for event in events if event.type == "child.ended"}
+        told: dict[str, list[NewEvent]] = {}
+        """By id: what children hear, in order."""
+        for event in events:
+            if event.type in ("child.signalled", "child.cancel_requested"):
+                told.setdefault(event.facts["execution"], []).append(event)
         for event in events:
             match event.type:
-                case "child.started" if event.facts["execution"] not in failed:
-                    found.append(self._child_starts(event))
-                case "child.cancel_requested":
-                    found += self._child_is_asked_to_stop(event)
+                case "child.started" if (id_ := event.facts["execution"]) not in failed:
+                    found.append(self._child_starts(event, told.pop(id_, [])))
                 case "execution.continued":
                     found.append(self._next_starts(event))
                 case "execution.completed" | "execution.failed" | "execution.cancelled" if self._run.state.parent:
                     found += self._parent_hears(event)
+        for id_, what in told.items():
+            if id_ not in failed:
+                found += self._child_hears(id_, what)
         return found
 
     def moved(self, stream: str) -> bool:
@@ -108,10 +117,10 @@ class Kin:
             else:
                 self._engine.look_again(id_)
 
-    def _child_starts(self, event: NewEvent) -> Append:
+    def _child_starts(self, event: NewEvent, told: Sequence[NewEvent]) -> Append:
         id_ = event.facts["execution"]
         code, begin = self._children[id_]
-        return self._start(id_, code, replace(begin, at=to_us(event.at)), [])
+        return self._start(id_, code, replace(begin, at=to_us(event.at)), [], told)
 
     def _next_starts(self, event: NewEvent) -> Append:
         """Signals that nobody has read go with it."""
@@ -127,6 +136,7 @@ class Kin:
             previous=state.id,
             first=state.first or state.id,
             first_at=state.first_at or state.started_at,
+            used=spent_facts(state.spent),
         )
         unread = sorted((key for name in state.signals for key in state.unread(name)), key=lambda key: int(key[1:]))
         signals = [
@@ -135,7 +145,9 @@ class Kin:
         ]
         return self._start(id_, code, begin, signals)
 
-    def _start(self, id_: str, code: Code, begin: Begin, signals: Sequence[SendSignal]) -> Append:
+    def _start(
+        self, id_: str, code: Code, begin: Begin, signals: Sequence[SendSignal], told: Sequence[NewEvent] = ()
+    ) -> Append:
         engine, state = self._engine, Execution(id_)
         started: list[NewEvent] = []
         commands: list[Command] = [begin, *signals]
@@ -145,18 +157,34 @@ class Kin:
                 file_payload(event, begin.key, code.classes)
                 evolve(state, event)
                 started.append(event)
+        started += self._heard_by(state, told, begin.key)
         self._starting[state.stream] = code
         return Append(state.stream, NO_STREAM, started, rows_after(state, None)[0])
 
-    def _child_is_asked_to_stop(self, event: NewEvent) -> list[Append]:
-        child = self._newest(event.facts["execution"])
-        if child.ended or child.cancel_requested or child.version == 0:
+    def _child_hears(self, id_: str, told: Sequence[NewEvent]) -> list[Append]:
+        child = self._newest(id_)
+        if child.ended or child.version == 0:
             return []
         before, version = execution_row(child), child.version
-        asked = NewEvent("execution.cancel_requested", {"by": "system"}, event.at, self._engine.actor)
-        asked.id = self._engine.world.new_id()
-        evolve(child, asked)
-        return [Append(child.stream, version, [asked], rows_after(child, before)[0])]
+        heard = self._heard_by(child, told, child.key)
+        return [Append(child.stream, version, heard, rows_after(child, before)[0])] if heard else []
+
+    def _heard_by(self, child: Execution, told: Sequence[NewEvent], key: str | None) -> list[NewEvent]:
+        """What these events of its parent are in the stream of a child that has not ended; its state goes along."""
+        heard: list[NewEvent] = []
+        for event in told:
+            if event.type == "child.signalled":
+                facts = {"signal": event.facts["signal"]}
+                said = NewEvent("signal.received", facts, event.at, self._engine.actor, payload=event.payload)
+            elif child.cancel_requested:
+                continue
+            else:
+                said = NewEvent("execution.cancel_requested", {"by": "system"}, event.at, self._engine.actor)
+            said.id = self._engine.world.new_id()
+            file_payload(said, key, None)
+            evolve(child, said)
+            heard.append(said)
+        return heard
 
     def _newest(self, id_: str) -> Execution:
         """An execution, or what it has gone on as."""

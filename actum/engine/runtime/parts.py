@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from weakref import WeakValueDictionary
 
     from actum.engine.definitions import Code
+    from actum.engine.resources.desk import Desk
     from actum.engine.runtime.executors import Executors
     from actum.engine.runtime.ports import Observer, Owners, World
     from actum.engine.runtime.resting import Awaited, Resting
@@ -29,6 +30,7 @@ class Parts(ABC):
     worker: str
     actor: Actor
     executors: Executors
+    desk: Desk
     owners: Owners
     services: Mapping[str, Any]
     when_left: Callable[[str, BaseException | None], None] | None

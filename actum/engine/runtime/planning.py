@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from actum.engine.payloads.codec import encode_arguments
+from actum.engine.payloads.given import changed, given_to_steps
 from actum.engine.rules.calls import (
     Approve,
     Call,
+    CancelChild,
     Child,
     Continue,
     Done,
@@ -18,6 +22,7 @@ from actum.engine.rules.calls import (
     Planner,
     Raced,
     Receive,
+    SignalChild,
     Skip,
     Sleep,
     Spawn,
@@ -28,16 +33,17 @@ from actum.engine.rules.calls import (
     call_key,
 )
 from actum.engine.runtime.kin import Kin
-from actum.errors import ReplayDiverged
+from actum.errors import BadInput, ReplayDiverged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from actum.engine.payloads.classes import Classes
+    from actum.engine.rules.budgets import Budget
     from actum.engine.rules.state import Execution
     from actum.engine.runtime.engine import Engine
     from actum.engine.runtime.run import Run
-    from actum.events import NewEvent
+    from actum.events import NewEvent, RecordedEvent
 
 __all__ = ["Planning", "input_of"]
 
@@ -52,6 +58,7 @@ class Planning:
 
     - `wishes`: what it wants and is not decided on yet.
     - `calls`: the steps that it asked for, by key, as long as they may be needed.
+    - `budget`: what the execution may spend.
     - `declares`: how the payloads of steps are filed that say so, by key; `""` is the workflow itself.
     """
 
@@ -61,8 +68,11 @@ class Planning:
         self.wishes: list[Wish] = []
         self.calls: dict[str, Call] = {}
         self.declares = {} if classes is None else {"": classes}
+        self._given: dict[str, bytes | None] = {}
+        """While it loads: what steps were given, by key."""
         self._engine = engine
         self._run = run
+        self.budget: Budget | None = getattr(planner, "budget", None)
         self._told = 0
 
     @property
@@ -90,7 +100,7 @@ class Planning:
 
     # -- from the record ---------------------------------------------------------------------------------------------
 
-    def load(self, state: Execution) -> None:
+    def load(self, state: Execution, past: Iterable[RecordedEvent]) -> None:
         """Tell a new planner all that is recorded. Raises `ReplayDiverged` when it asks for something else."""
         self._told = 0
         self.wishes = []
@@ -98,6 +108,7 @@ class Planning:
         if state.ended or state.version == 0:
             return
         asked: dict[str, Wish] = {}
+        self._given = given_to_steps(past)
         self._recall(state.past)
         self._note(asked, self.planner.begin(input_of(state)))
         for told, key in enumerate(state.settled):
@@ -115,6 +126,13 @@ class Planning:
             if not isinstance(race, Raced) or race.winner != winner:
                 now = f"{race.winner!r} in it" if isinstance(race, Raced) else "no race that is decided there"
                 raise ReplayDiverged(self._run.id, f"{winner!r} as the winner of race {key.replace('##', '#')!r}", now)
+        for key, child in state.children.items():
+            for number, signal in enumerate(child.signals):
+                sent = asked.get(f"{key}!{number}")
+                if not isinstance(sent, SignalChild) or sent.signal != signal:
+                    now = f"signal {sent.signal!r}" if isinstance(sent, SignalChild) else "none"
+                    raise ReplayDiverged(self._run.id, f"signal {signal!r} to child {key!r}", now)
+        self._given = {}
         self._told = len(state.settled)
 
     def _recorded_as(self, key: str) -> tuple[type, ...]:
@@ -147,9 +165,24 @@ class Planning:
 
     def _note(self, asked: dict[str, Wish], wishes: Iterable[Wish]) -> None:
         for wish in wishes:
-            if not isinstance(wish, (Take, Mark, Spawn, Done, Continue, Give)):
-                asked[wish.key] = wish
-            self._ask([wish])
+            key = ""
+            if not isinstance(wish, (Take, Mark, Spawn, CancelChild, Done, Continue, Give)):
+                key = wish.key
+                asked[key] = wish
+                if type(wish) is Call:
+                    self._check_given(key, wish)
+            self._ask_one(wish, key)
+
+    def _check_given(self, key: str, call: Call) -> None:
+        """Hold a step's arguments against those recorded. Values are said with the place, which is no fact."""
+        if key not in self._given:
+            return
+        found = changed(call, self._given[key])
+        if found is None:
+            return
+        place, before, now = found
+        where = ", ".join(filter(None, (self._where(key), f"{before} then, {now} now")))
+        raise ReplayDiverged(self._run.id, f"{key!r} with its {place}", f"another {place}", where)
 
     def _hear(self, asked: dict[str, Wish] | None, key: str) -> None:
         """Tell the planner what came unasked. After a cancel, what was asked for and has not begun does not begin."""
@@ -200,17 +233,32 @@ class Planning:
 
     def _ask(self, wishes: list[Wish]) -> None:
         for wish in wishes:
-            if type(wish) is Call:
-                self.calls[wish.key] = wish
-                if wish.spec.executor:
-                    self._engine.executors.check(wish.spec)
-                if wish.spec.classes is not None:
-                    self.declares[wish.key] = wish.spec.classes
-            elif type(wish) is Child and wish.key not in self._state.children:
-                wish = self.kin.prepare(wish)
-            elif type(wish) is Continue:
-                self.kin.next_input = wish.input
-            self.wishes.append(wish)
+            self._ask_one(wish, wish.key if type(wish) is Call else "")
+
+    def _ask_one(self, wish: Wish, key: str) -> None:
+        """`key` is that of a call."""
+        if type(wish) is Call:
+            if self._told < len(self._state.settled) and key not in self._state.steps:
+                wish = self._with_given(wish)  # what it is told next may change the arguments
+            self.calls[key] = wish
+            if wish.spec.executor:
+                self._engine.executors.check(wish.spec)
+            if wish.spec.needs is not None:
+                needs = self._engine.desk.rules.resolve(wish.spec.needs)
+                wish = wish._replace(spec=replace(wish.spec, needs=needs))
+            if wish.spec.classes is not None:
+                self.declares[key] = wish.spec.classes
+        elif type(wish) is Child and wish.key not in self._state.children:
+            wish = self.kin.prepare(wish)
+        elif type(wish) is Continue:
+            self.kin.next_input = wish.input
+        self.wishes.append(wish)
+
+    def _with_given(self, call: Call) -> Call:
+        try:
+            return call._replace(given=encode_arguments(call.args, call.kwargs, self._engine.store.payload_limit_bytes))
+        except BadInput:
+            return call  # whoever decides on it says so
 
     def classes_of(self, event: NewEvent) -> Classes | None:
         """What is declared of an event's payload: by its step, or by the workflow for its own start and end."""

@@ -27,6 +27,8 @@ log = logging.getLogger("actum.engine")
 
 _BATCH = 50
 """Executions brought back before others get their turn."""
+_LOOK_AGAIN_S = 60.0
+"""How late it is seen that the wall clock was set on: timers do not know of it."""
 _AGAIN_S = 1.0
 """How long after a store error the same is tried again."""
 
@@ -181,7 +183,7 @@ class Resting:
         if self._alarm is not None:
             self._alarm.cancel()
         delay_s = max(0, self._dues[0][0] - self._now_us()) / 1_000_000
-        self._alarm = self._loop.call_later(delay_s, self._ring)
+        self._alarm = self._loop.call_later(min(delay_s, _LOOK_AGAIN_S), self._ring)
 
     def _ring(self) -> None:
         self._alarm = None

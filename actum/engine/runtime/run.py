@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from actum.engine.payloads.classes import Classes
+    from actum.engine.rules.budgets import Budget
+    from actum.engine.rules.calls import StepSpec
     from actum.engine.rules.state import Event
     from actum.engine.runtime.engine import Engine
     from actum.events import NewEvent, RecordedEvent
@@ -51,6 +53,8 @@ log = logging.getLogger("actum.engine")
 
 _QUIET = frozenset({"step.started", "step.completed", "step.skipped", "transition.taken"})
 """Events that cannot change the execution's row while nothing waits."""
+_LOOK_AGAIN_S = 60.0
+"""How late it is seen that the wall clock was set on, so that something is due: timers do not know of it."""
 _PATIENCE = 8
 """Appends tried on a store that refuses or does not answer, about half a minute in all."""
 
@@ -112,7 +116,9 @@ class Run:
         self._row = execution_row(state) if state.version else None
         state.decided.clear()
         self._batch = []
-        self._planning.load(state)
+        self.work.unsure = {id_.partition("/")[2] for id_ in self.engine.desk.asked_by(self.id)}
+        self.work.asked = set(self.work.unsure)
+        self._planning.load(state, past)
 
     def claim(self, definition: str | None) -> None:
         """Take the execution over, as this worker."""
@@ -138,6 +144,11 @@ class Run:
         """What the workflow asked for under this key."""
         return self._planning.calls[key]
 
+    def budget_of(self, spec: StepSpec) -> Budget | None:
+        """What a step must not overrun: of each limit the nearest."""
+        budget = self._planning.budget
+        return budget if spec.budget is None else spec.budget.over(budget)
+
     # -- deciding ----------------------------------------------------------------------------------------------------
 
     def give(self, command: Command) -> None:
@@ -158,7 +169,7 @@ class Run:
             self.drop(exc)
 
     def _decide_all(self) -> None:
-        state, actor = self.state, self.engine.actor
+        state, actor, planning = self.state, self.engine.actor, self._planning
         commands, self.inbox = self.inbox, []
         events: list[NewEvent] = []
         for command in commands:
@@ -167,23 +178,23 @@ class Run:
                 events.append(event)
         now = commands[-1].at if commands else self.engine.world.now_us()
         while not self.engine.draining:  # then the next owner asks the workflow what it wants
-            self._planning.tell()
-            if not self._planning.wishes and not state.rolling:
+            planning.tell()
+            if not planning.wishes and not state.rolling:
                 break
-            follow = decide(state, Proceed(now, self._planning.wishes, self._limit_bytes), actor)
+            follow = decide(state, Proceed(now, planning.wishes, self._limit_bytes, planning.budget), actor)
             if not follow:
                 break
             for event in follow:
                 evolve(state, event)
             events += follow
-            self._planning.keep_ends()
+            planning.keep_ends()
         if not events:
             return
         for event, id_ in zip(events, self.engine.world.new_ids(len(events)), strict=True):
             event.id = id_
-        if self._planning.declares or state.key is not None:
+        if planning.declares or state.key is not None:
             for event in events:
-                file_payload(event, state.key, self._planning.classes_of(event))
+                file_payload(event, state.key, planning.classes_of(event))
         self._deciding = commands
         self._batch = events
         self._tries = 0
@@ -335,6 +346,8 @@ class Run:
             return
         if state.cancel_requested:
             self.work.stop_cancelled()
+        if state.waiting or self.work.asked:
+            self.work.ask()
         self.awaited.see(state, committing=self.committing)
         wake_us = self.wake_us
         if wake_us != self._wake_us:
@@ -342,9 +355,7 @@ class Run:
                 self._wake.cancel()
                 self._wake = None
             self._wake_us = wake_us
-            if wake_us is not None:
-                delay = max(0, wake_us - self.engine.world.now_us()) / 1_000_000
-                self._wake = self.engine.loop.call_later(delay, self._tick)
+            self._set_wake()
         if self.at_rest:
             self.engine.resting.rests(self)
 
@@ -358,8 +369,16 @@ class Run:
         """Whether nothing of it is under way: it waits for a time, for people, for others."""
         return not (self.committing or self.work.tasks or self.inbox or self.dropped)
 
+    def _set_wake(self) -> None:
+        if self._wake_us is not None:
+            delay_s = max(0, self._wake_us - self.engine.world.now_us()) / 1_000_000
+            self._wake = self.engine.loop.call_later(min(delay_s, _LOOK_AGAIN_S), self._tick)
+
     def _tick(self) -> None:
         self._wake = None
+        if self._wake_us is not None and self.engine.world.now_us() < self._wake_us:
+            self._set_wake()
+            return
         self._wake_us = None
         if self.engine.draining:
             return
@@ -396,6 +415,8 @@ class Run:
         if self.dropped:
             return
         self._leave_memory()
+        if self.work.asked:
+            self.engine.desk.forget(self.id)
         if self.engine.when_left is not None:
             self.engine.when_left(self.id, error)
         if error is not None:

@@ -77,7 +77,7 @@ class Starting(Taking):
             self._check_same(fold(id_, self.store.read_stream(f"execution/{id_}", 0, 1)), code, workflow_input)
             return await self.resume(id_)
         check_services(steps_of(code), self.services)
-        command, given = self._begin(code, workflow_input, subject, options, trace)
+        command, given = self._begin(code, workflow_input, subject, options, trace, here=True)
         run = self._run_of(id_, code)
         run.plan(given, command.at)  # before anything is written: it may refuse the input
         try:
@@ -150,7 +150,14 @@ class Starting(Taking):
         return id_
 
     def _begin(
-        self, code: Code, workflow_input: Any, subject: str | None, options: Options, trace: str | None
+        self,
+        code: Code,
+        workflow_input: Any,
+        subject: str | None,
+        options: Options,
+        trace: str | None,
+        *,
+        here: bool = False,
     ) -> tuple[Begin, Any]:
         """What records the start, and the input as the workflow will see it, now and on every replay."""
         if trace is not None:
@@ -163,6 +170,8 @@ class Starting(Taking):
         if definition not in self._checked:
             for spec in steps_of(code):
                 self.executors.check(spec)
+                if here:
+                    self.desk.rules.check(spec.name, spec.needs)
             self._checked.add(definition)
         recorded, given = self._input_of(code, workflow_input)
         now = self.world.now_us()

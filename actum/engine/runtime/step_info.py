@@ -8,6 +8,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from actum.engine.rules.usage import Used
+
 __all__ = ["StepInfo", "current_step", "running"]
 
 
@@ -19,6 +21,27 @@ class StepInfo(NamedTuple):
     attempt: int
     services: Mapping[str, Any] = MappingProxyType({})
     """What the engine was given as `services`."""
+    reported: list[Used] | None = None
+    """What the step has reported so far; None where nobody counts it."""
+
+    def used(
+        self,
+        *,
+        tokens_in: int | None = None,
+        tokens_out: int | None = None,
+        cost_nanousd: int | None = None,
+        model: str | None = None,
+        tool: str | None = None,
+    ) -> None:
+        """Report what this attempt has used of a model or a tool; as often as it uses any.
+
+        It is recorded with the end of the attempt, whether it succeeds or fails, counts against budgets, and is what
+        `actum metrics` knows of tokens and cost. Tokens without a cost are of unknown cost. Raises `BadInput` for what
+        is no amount; then nothing was counted.
+        """
+        report = Used(tokens_in, tokens_out, cost_nanousd, model, tool).checked()
+        if self.reported is not None:
+            self.reported.append(report)
 
     @property
     def idempotency_key(self) -> str:

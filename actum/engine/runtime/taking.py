@@ -113,6 +113,7 @@ class Taking(Parts):
         except Exception as exc:  # noqa: BLE001 - it is its waiter's, and the others go on
             log.warning("an execution was let go", extra={"execution": id_, "error": str(exc)})
             self.resting.forget(id_)
+            self.desk.forget(id_)
             if self.when_left is not None:
                 self.when_left(id_, exc)
             awaited = self._awaited.get(id_)

@@ -78,7 +78,7 @@ class Watching:
         )
         if still or self._engine.resting.asleep:
             fresh = self._engine.store.read(self._seen - 1, types=_FROM_OUTSIDE, payloads=False)
-            for id_ in {event.stream.removeprefix("execution/") for event in fresh}:
+            for id_ in dict.fromkeys(event.stream.removeprefix("execution/") for event in fresh):
                 self._engine.look_again(id_)
             self._seen = head
         else:

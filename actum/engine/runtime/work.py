@@ -10,17 +10,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actum.engine.functions.outcomes import failure_of
-from actum.engine.rules.calls import Call, Outcome, StepSpec, call_key
+from actum.engine.resources.book import Ask
+from actum.engine.resources.needs import Needs
+from actum.engine.rules.calls import Call, Failure, Outcome, StepSpec, call_key
 from actum.engine.rules.commands import (
+    Grant,
     Park,
     RecordCancelled,
     RecordFailure,
     RecordSuccess,
     RecordUndo,
     RecordUndoFailure,
+    Refuse,
     RunAgain,
 )
-from actum.engine.rules.state import StepState
+from actum.engine.rules.state import Execution, StepState
+from actum.engine.rules.usage import used_facts
 from actum.engine.runtime.attempt import Ended, StepInfo, carry_out
 from actum.errors import ExecutionFailed
 
@@ -41,8 +46,15 @@ class Work:
         self._engine = run.engine
         self._limit_bytes = run.engine.store.payload_limit_bytes
         self.tasks: dict[tuple[str, bool], asyncio.Task[None]] = {}
+        self.asked: set[str] = set()
+        """Keys of steps that wait for what they need at the engine's desk, or hold it."""
         self._stopped: set[str] = set()
         """Keys of the attempts that were told to stop."""
+        self._cut_off: dict[str, dict[str, Any] | None] = {}
+        """What attempts that were stopped had used until then."""
+        self.unsure: set[str] = set()
+        """Of those, what may have been granted."""
+        self._undos_wait: list[asyncio.Event] = []
 
     def begin(self, events: list[NewEvent]) -> None:
         """Begin what these events, which are durable now, say is to be done."""
@@ -55,6 +67,8 @@ class Work:
                 step = state.active.get(f"{scope}/{key}" if scope else key)
                 if step is not None and step.status == "started" and step.attempt == facts["attempt"]:
                     self._start((step.key, False), self._attempt(step))
+            elif event.type == "step.completed":
+                continue
             elif event.type == "step.cancelled":
                 self._stop(call_key(event.facts.get("scope", ""), event.facts["step"], event.facts["occurrence"]))
             elif event.type == "compensation.started" and not state.ended:
@@ -104,13 +118,66 @@ class Work:
     def _was_stopped(self, key: str, attempt: int, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not self._run.dropped:
             self.tasks.pop((key, False), None)
-            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt))
+            self._run.give(RecordCancelled(self._engine.world.now_us(), key, attempt, self._cut_off.pop(key, None)))
 
     def _let_go(self, key: str) -> None:
         """Somebody cancelled the task of an attempt: not its failure, and not known to have done nothing."""
         if not self._run.dropped and key not in self._stopped:
             why = "the task of a step was cancelled from outside; resume it to go on"
             self._run.drop(ExecutionFailed(self._run.id, "left", "CancelledError", why))
+
+    # -- what steps need ---------------------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        """Ask for what scheduled steps need; give back what nobody needs any more. The same again changes nothing."""
+        run, desk, state = self._run, self._engine.desk, self._run.state
+        rests = state.paused or state.ended or state.status == "parked" or self._engine.draining
+        wanted = {} if rests else {key: step for key, step in state.waiting.items() if isinstance(step, StepState)}
+        for key in [key for key in self.asked if key not in wanted]:
+            step, undone = state.active.get(key), key.removesuffix("/undo")
+            begins = step is not None and step.status == "started"  # as soon as that is recorded
+            if not begins and (key, False) not in self.tasks and (undone, True) not in self.tasks:
+                self._give_back(key)
+        fresh = [key for key in wanted if key not in self.asked or key in self.unsure]
+        if not fresh:
+            return
+        self.unsure = set()
+        now = self._engine.world.now_us()
+        said = False
+        for key in fresh:
+            step = wanted[key]
+            self.asked.add(key)
+            assert step.needs is not None
+            match desk.ask(self._ask_of(key, step.needs, step.scheduled_us, undo=False)):
+                case True:
+                    run.inbox.append(Grant(now, key))
+                case Failure() as failure:
+                    self.asked.discard(key)
+                    run.inbox.append(Refuse(now, key, failure, run.call(key).spec.retry, self._engine.world.chance()))
+                case False:
+                    continue
+            said = True
+        if said:
+            self._engine.loop.call_soon(run.turn)
+
+    def answered(self, key: str) -> None:
+        """This was granted, or refused."""
+        self.unsure.add(key)
+        waiting, self._undos_wait = self._undos_wait, []
+        for told in waiting:
+            told.set()
+        self.ask()
+
+    def _ask_of(self, key: str, needs: Needs, at_us: int, *, undo: bool) -> Ask:
+        state, rules = self._run.state, self._engine.desk.rules
+        by = {name: _labelled(state, name) for name in rules.keys}
+        rank = (0 if undo else 1, -state.priority)
+        return Ask(f"{state.id}/{key}", by[rules.share], rank, at_us, dict(needs.units), needs.breaker, by)
+
+    def _give_back(self, key: str, failed: Failure | None = None, *, known: bool = False) -> None:
+        if key in self.asked:
+            self.asked.discard(key)
+            self._engine.desk.give_back(f"{self._run.id}/{key}", failed, known=known)
 
     async def _carry_out(
         self,
@@ -145,12 +212,21 @@ class Work:
     async def _attempt(self, step: StepState) -> None:
         call, attempt = self._run.call(step.key), step.attempt
         spec = call.spec
-        info = StepInfo(self._run.id, step.key, attempt, self._engine.services)
-        ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        info = StepInfo(self._run.id, step.key, attempt, self._engine.services, [])
+        try:
+            ended = await self._carry_out(step.key, spec, info, call.args, call.kwargs)
+        except asyncio.CancelledError:
+            if info.reported:
+                self._cut_off[step.key] = used_facts(info.reported)
+            raise
         self.tasks.pop((step.key, False), None)
+        if spec.needs is not None:
+            self._give_back(step.key, ended.failure, known=True)
         world = self._engine.world
         if ended.failure is None:
-            self._run.give(RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us))
+            self._run.give(
+                RecordSuccess(world.now_us(), step.key, attempt, ended.result, ended.duration_us, ended.used)
+            )
             return
         timeout_us = int(spec.timeout_s * 1_000_000) if ended.timed_out and spec.timeout_s is not None else None
         self._run.give(
@@ -163,6 +239,9 @@ class Work:
                 spec.retry,
                 world.chance(),
                 timeout_us,
+                ended.used,
+                self._run.budget_of(spec),
+                spec.estimate,
             )
         )
 
@@ -184,6 +263,23 @@ class Work:
             said = f"asking whether it happened failed: {failure.error_type}: {failure.message}"
             self._run.give(Park(now, step.key, said))
 
+    async def _get(self, key: str, needs: Needs) -> Ended | None:
+        """Wait until a compensation has what it needs; how it ended when it will not get that."""
+        desk = self._engine.desk
+        needs = desk.rules.resolve(needs)
+        if needs.refused:
+            return Ended(0, None, Failure("NeverGranted", f"{key!r} can never begin: {needs.refused}"))
+        ask = self._ask_of(key, needs, self._engine.world.now_us(), undo=True)
+        self.asked.add(key)
+        while True:
+            match desk.ask(ask):
+                case True:
+                    return None
+                case Failure() as failure:
+                    return Ended(0, None, failure)
+            self._undos_wait.append(told := asyncio.Event())
+            await told.wait()
+
     async def _undo(self, step: StepState) -> None:
         spec = self._run.call(step.key).spec.compensate
         assert spec is not None
@@ -194,7 +290,10 @@ class Work:
             ended = Ended(0, None, failure_of(exc))
         else:
             info = StepInfo(self._run.id, f"{step.key}/undo", attempt, self._engine.services)
-            ended = await self._carry_out(step.key, spec, info, (result,), None)
+            refused = None if spec.needs is None else await self._get(f"{step.key}/undo", spec.needs)
+            ended = refused or await self._carry_out(step.key, spec, info, (result,), None)
+            if spec.needs is not None:
+                self._give_back(f"{step.key}/undo", ended.failure, known=refused is None)
         self.tasks.pop((step.key, True), None)
         world = self._engine.world
         if ended.failure is None:
@@ -212,6 +311,12 @@ class Work:
                     ended.timed_out,
                 )
             )
+
+
+def _labelled(state: Execution, name: str) -> str:
+    """What an execution is told apart by, under this name."""
+    value = state.workflow if name == "workflow" else state.attributes.get(name, "")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _typed(call: Call, outcome: Outcome) -> Any:

@@ -110,6 +110,8 @@ class SpanFold:
         self.sampled = True
         self._caller: Caller | None = None
         self._open: dict[tuple[str, str], _Open] = {}
+        self._scheduled: dict[str, int] = {}
+        """Steps that wait for what they need, and since when."""
         self._rounds = 0
 
     # -- which span is which -----------------------------------------------------------------------------------------
@@ -180,10 +182,16 @@ class SpanFold:
     def _step(self, event: NewEvent | RecordedEvent, position: int | None, verb: str) -> list[Span]:
         facts = event.facts
         key = _key(facts, "step")
+        if verb in ("scheduled", "started") and ("step", key) not in self._open:
+            self._begin("step", key, event, position, facts["step"])
+        if verb == "scheduled":
+            self._scheduled[key] = to_us(event.at)
+            return []
         if verb == "started":
-            if ("step", key) not in self._open:
-                self._begin("step", key, event, position, facts["step"])
             self._begin("attempt", key, event, position, facts["step"], "attempt")
+            since_us = self._scheduled.pop(key, None)
+            if since_us is not None:
+                self._open["attempt", key].attributes["actum.waited_us"] = to_us(event.at) - since_us
             return []
         if verb == "retry_scheduled":
             self._note("step", key, event)

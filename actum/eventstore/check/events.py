@@ -7,8 +7,9 @@ stream (`prev`), and the last one's in the stream's head. A changed event breaks
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from sys import maxsize
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -19,8 +20,12 @@ from actum.eventstore.check.erasures import Gone
 from actum.eventstore.check.payloads import PayloadScan
 from actum.eventstore.check.verdict import Faults
 from actum.eventstore.protocol import RawEvent
+from actum.eventstore.spilled import Spilled, in_step
 
-__all__ = ["EventScan"]
+__all__ = ["ROOM", "EventScan"]
+
+ROOM: Final = 16_384
+"""Ends of streams in memory: some 8 MB."""
 
 _SORTED: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
@@ -43,11 +48,20 @@ _PLAIN: Final = frozenset({str, int, bool, type(None)})
 class EventScan:
     """Takes raw events in the order of the log, and collects what is wrong with them."""
 
-    def __init__(self, tenant: str, start: int = 0, rebuilt: int = 0, gone: Gone | None = None) -> None:
+    def __init__(
+        self,
+        tenant: str,
+        start: int = 0,
+        rebuilt: int = 0,
+        gone: Gone | None = None,
+        *,
+        room: int = ROOM,
+    ) -> None:
+        """`room`: of how many streams the end is kept in memory; that of the others lies in a temporary file."""
         self._tenant = tenant
         self._start = start  # events before this position are elsewhere
         self.payloads = PayloadScan(rebuilt, gone)
-        self._lasts: dict[str, tuple[int, str | None, int, tuple[int, int] | None]] = {}
+        self._lasts = Spilled[tuple[int, str | None, int, tuple[int, int] | None]](room)
         self.at = start
         """The position that comes next."""
         self.events = 0
@@ -70,14 +84,14 @@ class EventScan:
         """How many streams there are."""
         return len(self._lasts)
 
-    def ends(self) -> list[tuple[str, int, str | None]]:
-        """Every stream so far: its name, how many events it has, and the leaf of the last one in hex."""
-        return [(stream, last[0], last[1]) for stream, last in self._lasts.items()]
+    def ends(self) -> Iterator[tuple[str, int, str | None]]:
+        """Every stream so far, by name: how many events it has, and the leaf of the last one in hex."""
+        return ((stream, last[0], last[1]) for stream, last in self._lasts.items())
 
     def take(self, rows: Sequence[RawEvent]) -> list[bytes]:
         """Check events; returns their leaf hashes. All that is usual is settled here, the rest in `_look_closely`."""
         leaves: list[bytes] = []
-        lasts, tenant, loads, dumps, form = self._lasts, self._tenant, orjson.loads, orjson.dumps, _SORTED
+        lasts, tenant, loads, dumps, form = self._lasts.recent, self._tenant, orjson.loads, orjson.dumps, _SORTED
         last_of, enter, gone = lasts.get, self._enter, self.payloads.gone
         at, recorded_at, payloads, until = self.at, self._recorded_at, 0, gone.until
         for row in rows:
@@ -128,6 +142,7 @@ class EventScan:
         self.at, self._recorded_at = at, recorded_at
         self.events += len(leaves)
         self.payloads.count += payloads
+        self._lasts.trim()
         return leaves
 
     # -- a stretch of the log by itself ---------------------------------------------------------------------------
@@ -136,15 +151,19 @@ class EventScan:
         """Take a stretch of the log alone, from this position on. How its streams came so far, `join` will settle."""
         self.at = self._first = position
         self._entered = {}
+        self._lasts = Spilled(maxsize)  # it is short, and goes to another process
 
     def _enter(self, stream: str, head: dict[str, Any]) -> tuple[int, str | None, int, tuple[int, int] | None]:
-        """The end of a stream that is met for the first time: none, or what its first event in the stretch holds."""
+        """The end of a stream that is not in memory: none of a new one, or what its first event in the stretch says."""
+        known = self._lasts.get(stream)
+        if known is not None:
+            return known
         if self._entered is None:
             return _NEW
         if not self._entered:
             self._began_at = head["recorded_at"]
         self._entered[stream] = head["version"], head.get("prev")
-        self._lasts[stream] = last = (head["version"], head.get("prev"), -1, None)
+        self._lasts.recent[stream] = last = (head["version"], head.get("prev"), -1, None)
         return last
 
     def join(self, stretch: EventScan) -> bool:
@@ -156,14 +175,15 @@ class EventScan:
         if (
             stretch._first != self.at
             or any(faults.count for faults in stretch.faults())
-            or any(last[3] is not None for last in stretch._lasts.values())
-            or any(self._lasts.get(stream, _NEW)[:2] != link for stream, link in entered.items())
+            or any(last[3] is not None for last in stretch._lasts.recent.values())
+            or any((self._lasts.get(stream) or _NEW)[:2] != link for stream, link in entered.items())
         ):
             return False
         if self.backwards is None:
             self.backwards = stretch._first if stretch._began_at < self._recorded_at else stretch.backwards
         self._recorded_at = stretch._recorded_at
-        self._lasts |= stretch._lasts
+        self._lasts.recent |= stretch._lasts.recent
+        self._lasts.trim()
         self.at = stretch.at
         self.events += stretch.events
         self.payloads.join(stretch.payloads)
@@ -178,7 +198,7 @@ class EventScan:
     def _look_closely(self, row: RawEvent) -> bytes:
         header = row.header
         if row.position != self.at:
-            self._lost.append((self.at, row.position))
+            self._lose(row.position)
             self.positions.at(self.at, None, None, _are_missing(self.at, row.position))
         if not isinstance(header, bytes):
             self.headers.at(row.position, row.stream, row.version, "its header is not stored as bytes")
@@ -197,13 +217,14 @@ class EventScan:
 
     def _begin(self, head: dict[str, Any] | None) -> None:
         """The first event here of a stream that began below the floor says where it goes on; the tree says whether."""
-        if self._start and head is not None and head.get("stream") not in self._lasts and head.get("version"):
-            version, prev = head["version"], head.get("prev")
-            if isinstance(head.get("stream"), str) and type(version) is int and isinstance(prev, str):
-                self._lasts[head["stream"]] = (version, prev, -1, None)
+        if not self._start or head is None or not isinstance(head.get("stream"), str):
+            return
+        stream, version, prev = head["stream"], head.get("version"), head.get("prev")
+        if type(version) is int and version and isinstance(prev, str) and self._lasts.get(stream) is None:
+            self._lasts.recent[stream] = (version, prev, -1, None)
 
     def _last(self, stream: str) -> _Last:
-        return _Last(*self._lasts.get(stream, _NEW))
+        return _Last(*(self._lasts.get(stream) or _NEW))
 
     def _header(self, row: RawEvent, header: bytes) -> dict[str, Any] | None:
         def bad(reason: str) -> None:
@@ -251,7 +272,7 @@ class EventScan:
         last = self._last(stream)
         before = None
         if version > last.events:
-            self._holes.append((stream, last.events, version - last.events))
+            self._hole(stream, last.events, version - last.events)
             reason = f"version {last.events} of the stream should come here, so events before this one are missing"
             self.streams.at(position, stream, version, reason)
         elif version < last.events:
@@ -265,7 +286,7 @@ class EventScan:
             self.chains.at(position, stream, version, "it does not hold the hash of the event before it in its stream")
         else:
             before = (last.position, last.events - 1)
-        self._lasts[stream] = _Last(version + 1, leaf, position, before)
+        self._lasts.recent[stream] = _Last(version + 1, leaf, position, before)
 
     def _settle(self, stream: str, last: _Last, *, vouched: bool) -> None:
         """A link into `last` was broken: if what follows vouches for `last`, the one before it was changed."""
@@ -280,14 +301,18 @@ class EventScan:
 
     # -- the end of the log --------------------------------------------------------------------------------------
 
-    def finish(self, heads: Mapping[str, tuple[int, bytes]], moved: Mapping[str, int], *, same_tree: bool) -> None:
+    def finish(self, heads: Spilled[tuple[int, bytes]], moved: Mapping[str, int], *, same_tree: bool) -> None:
         """Hold the ends of all streams against the heads that the store keeps.
 
         `same_tree`: the events give the tree that the store keeps, so it is not they who were changed. `moved`: the
         lowest count of events that each stream had while the heads were being read, for those that grew meanwhile.
         """
-        for stream, last in ((stream, _Last(*last)) for stream, last in self._lasts.items()):
-            count, leaf = heads.get(stream, (0, None))
+        for stream, found, head in in_step(self._lasts, heads):
+            count, leaf = head or (0, None)
+            if found is None:
+                self._head_without_events(stream, count)
+                continue
+            last = _Last(*found)
             if stream in moved and moved[stream] <= count < last.events:
                 self._settle(stream, last, vouched=True)
                 continue
@@ -296,15 +321,16 @@ class EventScan:
             if fits or (last.before is not None and count == last.events):
                 continue
             self._head_differs(stream, last, count, same_tree=same_tree)
-        for stream, (count, _) in heads.items():
-            if stream not in self._lasts and not self._start:
-                self._holes.append((stream, 0, count))
-                self.streams.at(self.at, stream, 0, f"the stream's head says {count} events, the log has none of them")
         self._name_what_is_lost()
+
+    def _head_without_events(self, stream: str, count: int) -> None:
+        if not self._start:  # or its events may be below
+            self._hole(stream, 0, count)
+            self.streams.at(self.at, stream, 0, f"the stream's head says {count} events, the log has none of them")
 
     def _head_differs(self, stream: str, last: _Last, count: int, *, same_tree: bool) -> None:
         if count > last.events:
-            self._holes.append((stream, last.events, count - last.events))
+            self._hole(stream, last.events, count - last.events)
             reason = f"the stream's head says {count} events, the log ends after {last.events}: its tail was cut off"
             self.streams.at(self.at, stream, last.events, reason)
         elif count < last.events:
@@ -317,6 +343,14 @@ class EventScan:
             reason = "it was changed: the stream's head holds the hash of other bytes"
             self.chains.at(last.position, stream, last.events - 1, reason)
 
+    def _hole(self, stream: str, version: int, count: int) -> None:
+        if len(self._holes) < 2:  # of more than one nothing is said
+            self._holes.append((stream, version, count))
+
+    def _lose(self, until: int) -> None:
+        if len(self._lost) < 2:
+            self._lost.append((self.at, until))
+
     def _name_what_is_lost(self) -> None:
         """When one hole in one stream is as wide as the hole in the positions, it is the same hole."""
         if len(self._lost) != 1 or len(self._holes) != 1 or self.positions.first is None:
@@ -327,7 +361,7 @@ class EventScan:
 
     def lost_tail(self, end: int) -> None:
         """The tree covers positions up to `end`, but the log stops before."""
-        self._lost.append((self.at, end))
+        self._lose(end)
         self.positions.at(self.at, None, None, f"{_are_missing(self.at, end)}; the tree covers {end} events")
 
 

@@ -18,7 +18,7 @@ from actum.events import RecordedEvent, to_text
 from actum.events.checkpoint import VerifierKey, parse_unverified, verify
 from actum.events.cosignature import WitnessKey, open_cosigned
 from actum.events.epoch import Epoch, Epochs, follow_epochs, read_epoch
-from actum.events.manifest import Manifest, StreamEnd
+from actum.events.manifest import StreamEnd, root_of_ends
 from actum.events.note import split_note
 from actum.events.rotation import Rotation, Trust, follow, read_rotation
 from actum.events.timestamp import check_stamp
@@ -96,9 +96,10 @@ class Seals:
         return sorted(size for size in sizes if type(size) is int and size > 0)
 
     def streams_were(self, size: int, ends: Iterable[tuple[str, int, str | None]]) -> None:
-        """Take the ends of all streams as the events gave them at this size."""
-        manifest = Manifest(StreamEnd(name, count, bytes.fromhex(leaf or "")) for name, count, leaf in ends)
-        self.found_manifests[size] = (manifest.count, manifest.root())
+        """Take the ends of all streams, by name, as the events gave them at this size."""
+        self.found_manifests[size] = root_of_ends(
+            StreamEnd(name, count, bytes.fromhex(leaf or "")) for name, count, leaf in ends
+        )
 
     def take(self, rows: Sequence[RawEvent]) -> None:
         """Note when events were recorded; only needed when there are time stamps to hold that against."""

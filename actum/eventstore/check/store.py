@@ -1,7 +1,8 @@
 """Proving a whole store: bytes, chains, tree, checkpoints, views. It trusts nothing that the store says of itself.
 
-One pass, page by page; what grows with the log is one small entry for each stream, and the views when they are
-rebuilt. A store that is being written to meanwhile can be checked: what it held when the check began is proved.
+One pass, page by page, in flat memory: of the ends of streams and of the rows of views only so many are in memory, the
+others in a temporary file. A store that is being written to meanwhile can be checked: what it held when the check
+began is proved.
 
 Several processes may take the beginning of a long log in stretches. As long as all is well their findings join to
 what the one pass would have found. If anything is not, the one pass is made, from the first event on, and names it.
@@ -9,29 +10,33 @@ what the one pass would have found. If anything is not, the one pass is made, fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
-from actum.errors import ArchiveDamaged, StoreDamaged, StoreError
+from actum.errors import ArchiveDamaged, NoTemporaryRoom, StoreDamaged, StoreError
 from actum.events import RecordedEvent
 from actum.events.checkpoint import VerifierKey, parse_unverified
 from actum.eventstore.check.checkpoints import Roots, check_notes, check_signatures, check_tree
 from actum.eventstore.check.erasures import Gone
-from actum.eventstore.check.events import EventScan
+from actum.eventstore.check.events import ROOM, EventScan
 from actum.eventstore.check.floor import Floor
 from actum.eventstore.check.seals import Seals, Trusted
 from actum.eventstore.check.verdict import Bad, Check, Faults, Verdict, Verification, count
-from actum.eventstore.check.views import Rebuild, Views, compare_views, read_views
+from actum.eventstore.check.views import ROWS, Rebuild, Rows, compare_rows, kept_rows, rows_in
 from actum.eventstore.check.workers import ReadElsewhere, Stretches, Unusual, Workers
 from actum.eventstore.protocol import EventStore, RawEvent, TreeState
+from actum.eventstore.spilled import Spilled
 
 __all__ = ["check_store"]
 
 _PAGE = 1_000
 _TRIES = 10
+_position = attrgetter("position")
 
 Progress = Callable[[int, int], None]
 """Called with how many events are done, and how many there are."""
@@ -46,6 +51,7 @@ def check_store(
     progress: Progress | None = None,
     rebuild: Rebuild | None = None,
     workers: Workers | None = None,
+    room: int = ROOM,
 ) -> Verification:
     """Prove that the log is what was written, or name the first place where it is not.
 
@@ -55,14 +61,15 @@ def check_store(
     The verdict is "verified_with_gaps" for a log that says it lost signed events; its line `epochs` says which.
     `rebuild` folds the log into its views; without it they are not checked. The verdict is "failed" when any check
     failed; checks that could not be made do not change it. `workers` make it faster, where the store can be read from
-    other processes, and nothing else: the answer is the same. Raises `CheckpointRefused` for an `outside` that is none.
+    other processes, and nothing else: the answer is the same. `room`: of how many streams the end is kept in memory,
+    which changes no answer either. Raises `CheckpointRefused` for an `outside` that is none, and `NoTemporaryRoom`.
     """
     elsewhere = [(parse_unverified(note).size, note) for note in outside]
     trusted = replace(trusted or Trusted(), keys=keys or (trusted.keys if trusted else ()))
     if workers is not None:
         with suppress(Unusual):
-            return _check(store, elsewhere, trusted, progress, rebuild, workers)
-    return _check(store, elsewhere, trusted, progress, rebuild, None)
+            return _check(store, elsewhere, trusted, progress, rebuild, workers, room)
+    return _check(store, elsewhere, trusted, progress, rebuild, None, room)
 
 
 def _check(
@@ -72,14 +79,15 @@ def _check(
     progress: Progress | None,
     rebuild: Rebuild | None,
     workers: Workers | None,
+    room: int,
 ) -> Verification:
     floor = Floor.read(store)
-    kept = _Kept.read(store, elsewhere, with_views=rebuild is not None)
-    scan = EventScan(store.tenant, floor.size, floor.rebuilt, Gone.read(store))
+    kept = _Kept.read(store, elsewhere, room, with_views=rebuild is not None and not floor.size)
+    scan = EventScan(store.tenant, floor.size, floor.rebuilt, Gone.read(store), room=room)
     seals = floor.cut(Seals.read(store, kept.tree.size, trusted))
     roots = Roots([kept.tree.size, *(size for size, _ in kept.checkpoints), *seals.sizes()], floor.frontier)
-    pass_ = _Pass(store, kept, scan, roots, seals, progress, workers)
-    projections = _check_projections(pass_, kept, rebuild, floor)
+    pass_ = _Pass(store, kept, scan, roots, seals, progress, workers, min(room, _PAGE))
+    projections = _check_projections(pass_, kept, rebuild, floor, room)
     pass_.drain()
 
     tree = Faults("tree")
@@ -141,23 +149,23 @@ def _said_of_clocks(backwards: int | None) -> Check | None:
     return Check("clock", None, f"{said} another's; positions tell the order, times do not")
 
 
-def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None, floor: Floor) -> Check:
+def _check_projections(pass_: _Pass, kept: _Kept, rebuild: Rebuild | None, floor: Floor, room: int) -> Check:
     if rebuild is None:
         return Check("projections", None, "not checked: nobody said how to rebuild the views")
     if floor.size:
         return Check("projections", None, "not checked: the views follow from events that are in the archive")
     faults = Faults("projections")
     try:
-        wanted = rebuild(pass_.events())
+        wanted = rows_in(rebuild(pass_.events()), min(room, ROWS))
     except Exception as exc:  # a fold that fails on this log is a finding, and the rest is still proved
-        if exc is pass_.stopped_by:
+        if exc is pass_.stopped_by or isinstance(exc, NoTemporaryRoom):
             raise
         faults.beside(f"the views cannot be rebuilt: {type(exc).__name__}: {exc}")
         return faults.check("")
     pass_.drain()  # or it has seen less than there is
     if not kept.still:
         return Check("projections", None, "not checked: the store is being written to; check again when it rests")
-    compared = compare_views(kept.views, wanted, faults)
+    compared = compare_rows(kept.views, wanted, faults)
     return faults.check(f"{count(compared, 'row')} of the views, each as the log gives it")
 
 
@@ -166,9 +174,9 @@ class _Kept(NamedTuple):
 
     since: int
     tree: TreeState
-    heads: Mapping[str, tuple[int, bytes]]
+    heads: Spilled[tuple[int, bytes]]
     checkpoints: Sequence[tuple[int, str]]
-    views: Views
+    views: Rows
 
     @property
     def still(self) -> bool:
@@ -176,14 +184,16 @@ class _Kept(NamedTuple):
         return self.since == self.tree.size
 
     @classmethod
-    def read(cls, store: EventStore, elsewhere: Sequence[tuple[int, str]], *, with_views: bool) -> _Kept:
+    def read(cls, store: EventStore, elsewhere: Sequence[tuple[int, str]], room: int, *, with_views: bool) -> _Kept:
         for _ in range(_TRIES):
             # Values of a wrong type are taken for wrong values: whoever wrote them is no reason to stop checking.
             checkpoints = [(size, str(note)) for size, note in store.checkpoints() if type(size) is int]
             checkpoints = sorted([*checkpoints, *elsewhere])
             since = store.tree().size
-            heads = {str(name): (_number(count), _bytes(leaf)) for name, count, leaf in store.streams()}
-            views = read_views(store) if with_views else {}
+            heads = Spilled[tuple[int, bytes]](min(room, ROWS))
+            for name, count_, leaf in store.streams():
+                heads[str(name)] = (_number(count_), _bytes(leaf))
+            views = rows_in(kept_rows(store) if with_views else (), min(room, ROWS))
             size, frontier = store.tree()
             kept = cls(_number(since), TreeState(_number(size), frontier), heads, checkpoints, views)
             if kept.still:
@@ -211,7 +221,9 @@ class _Pass:
         seals: Seals,
         progress: Progress | None,
         workers: Workers | None,
+        page: int,
     ) -> None:
+        self._page_size = page
         self._store = store
         self._kept = kept
         self._scan = scan
@@ -232,7 +244,7 @@ class _Pass:
         self._recorded = self._walk()
 
     def events(self) -> Iterator[RecordedEvent]:
-        """The events not yet given to anybody, each checked before it is given."""
+        """The events not yet given to anybody, without payloads; each is checked before it is given."""
         return self._recorded
 
     def drain(self) -> None:
@@ -246,12 +258,11 @@ class _Pass:
             yield from self._while_others_check(self._scan.at, self._stretches.end)
         while rows := self._page_of_ours():
             for row in rows:
-                payload = None if isinstance(row.payload, tuple) else row.payload
-                yield RecordedEvent(row.position, row.header, payload, row.salt)
+                yield RecordedEvent(row.position, row.header)
 
     def _while_others_check(self, first: int, end: int) -> Iterator[RecordedEvent]:
         try:
-            for event in self._store.read(first - 1, end - first):
+            for event in self._store.read(first - 1, end - first, payloads=False):
                 yield event
                 if event.position % _PAGE == 0:
                     self._join(wait=False, done=event.position)
@@ -289,7 +300,7 @@ class _Pass:
     def _page(self) -> list[RawEvent]:
         rows: list[RawEvent] = []
         try:
-            for row in islice(self._rows, _PAGE):
+            for row in islice(self._rows, self._page_size):
                 rows.append(row)  # so that those before a damage are checked
         except StoreDamaged as exc:
             self._scan.positions.at(exc.position, None, None, exc.problem)
@@ -308,11 +319,12 @@ class _Pass:
     def _take(self, rows: list[RawEvent]) -> None:
         """Check events; where the log says what its streams were, stop and look."""
         self._seals.take(rows)
-        while self._stops and self._stops[0] <= self._scan.at + len(rows):
+        while rows and self._stops and self._stops[0] <= rows[-1].position + 1:
             stop = self._stops.pop(0)
-            now, rows = rows[: max(0, stop - self._scan.at)], rows[max(0, stop - self._scan.at) :]
-            self._roots.extend(self._scan.take(now))
+            until = bisect_left(rows, stop, key=_position)
+            self._roots.extend(self._scan.take(rows[:until]))
             self._seals.streams_were(stop, self._scan.ends())
+            rows = rows[until:]
         self._roots.extend(self._scan.take(rows))
 
     def _up_to_the_end(self, rows: list[RawEvent]) -> list[RawEvent]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import pymysql
+import pymysql.connections
 from pymysql.constants import ER
 from pymysql.err import MySQLError
 
@@ -49,6 +52,22 @@ _LOST_CODES: Final = frozenset(
 _VALUES: Final = frozenset({ER.DATA_TOO_LONG, ER.TRUNCATED_WRONG_VALUE_FOR_FIELD, ER.WARN_DATA_OUT_OF_RANGE})
 
 
+@cache
+def _any_server() -> ssl.SSLContext:
+    """What encrypts a connection whose server nobody asked to verify."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Encrypted(pymysql.connections.Connection):
+    """Without TLS options the driver would load all authorities of the system for each connection, and ask none."""
+
+    def _create_ssl_ctx(self, sslp: Mapping[str, Any]) -> ssl.SSLContext:
+        return super()._create_ssl_ctx(sslp) if sslp else _any_server()  # type: ignore[misc]  # not in its stubs
+
+
 def connect(url: str, parameters: Mapping[str, Any], busy_s: float, *, read_only: bool = False) -> Connection:
     """A connection on which each statement is a transaction of its own, unless one is begun.
 
@@ -57,7 +76,7 @@ def connect(url: str, parameters: Mapping[str, Any], busy_s: float, *, read_only
     """
     try:
         # Any in `parameters`: each of the driver's has its own type.
-        con = pymysql.connect(**parameters, charset="utf8mb4", autocommit=True)
+        con = _Encrypted(**parameters, charset="utf8mb4", autocommit=True)
     except (DatabaseError, OSError) as exc:
         raise StoreRefused(url, f"cannot be reached: {reason_of(exc)}") from exc
     wait_s = max(math.ceil(busy_s), 1)

@@ -20,7 +20,7 @@ _TAKE: Final = (
 _RELEASE: Final = "UPDATE leases SET until = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE tenant = %s AND name = %s"
 _LIVING: Final = (
     "SELECT name, TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6), until) / 1000000, about FROM leases "
-    "WHERE tenant = ? AND name LIKE 'worker/%' AND until > UTC_TIMESTAMP(6) ORDER BY name"
+    "WHERE tenant = ? AND name LIKE 'worker/%%' AND until > UTC_TIMESTAMP(6) ORDER BY name"
 )
 _HELD: Final = "SELECT 1 FROM leases WHERE tenant = ? AND name = ? AND until > UTC_TIMESTAMP(6)"
 

@@ -27,6 +27,7 @@ from actum.eventstore.mysql.connection import (
     is_value,
     reason_of,
 )
+from actum.eventstore.mysql.kept_book import KeptBook
 from actum.eventstore.mysql.open import parse_url, prepare
 from actum.eventstore.mysql.owners import WorkerLeases
 from actum.eventstore.mysql.queue import WorkQueue
@@ -112,6 +113,10 @@ class MySQLStore(GroupAppends, MySQLReader, TableFloor):
     def queue(self) -> WorkQueue:
         """What a worker may take, so that several that ask at once get different executions."""
         return WorkQueue(self._address, self._tenant_no)
+
+    def shared_book(self) -> KeptBook:
+        """What the workers on this store share."""
+        return KeptBook(self._address, self._tenant_no)
 
     def add_checkpoint(self, size: int, note: str) -> None:
         with self._aside() as tables, suppress(KeyTaken):  # the first one stays

@@ -23,7 +23,7 @@ from actum.eventstore.payloads.vault import open_vault
 from actum.eventstore.postgres.connection import Connection, DatabaseError, bigints, connect, reason_of, texts
 from actum.eventstore.postgres.open import Address
 from actum.eventstore.protocol import RawEvent, TreeState
-from actum.eventstore.views import VIEWS, Holding, NoneOf, check_query
+from actum.eventstore.views import VIEWS, Holding, NoneOf, check_query, rows_by_page
 from actum.eventstore.waiting import Waiting
 
 __all__ = ["BATCH_BITS", "BOXES", "PostgresReader", "boxes_of"]
@@ -267,6 +267,9 @@ class PostgresReader(Protected, Waiting):
             values,
         )
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def view_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        return rows_by_page(view, self._ask, self._tenant_no, "%s")
 
     # -- connections ---------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from actum.eventstore.postgres.connection import Connection, DatabaseError, bigi
 from actum.eventstore.postgres.floor import begin_at, drop, put_back
 from actum.eventstore.postgres.group import Unplaced
 from actum.eventstore.postgres.join import Joined, join
+from actum.eventstore.postgres.kept_book import KeptBook
 from actum.eventstore.postgres.lease import Lease
 from actum.eventstore.postgres.open import parse_url, prepare
 from actum.eventstore.postgres.owners import WorkerLeases
@@ -141,6 +142,10 @@ class PostgresStore(GroupAppends, PostgresReader):
     def owners(self) -> LeaseOwners:
         """Who is alive among the workers on this store."""
         return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+
+    def shared_book(self) -> KeptBook:
+        """What the workers on this store share."""
+        return KeptBook(self._address, self._tenant_no)
 
     def queue(self) -> WorkQueue:
         """What a worker may take, so that several that ask at once get different executions."""

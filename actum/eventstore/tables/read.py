@@ -17,7 +17,7 @@ from actum.eventstore.payloads.boxes import KEPT_APART
 from actum.eventstore.payloads.protection import Protected
 from actum.eventstore.payloads.subjects import Box
 from actum.eventstore.protocol import RawEvent, TreeState
-from actum.eventstore.views import Holding, NoneOf, check_query
+from actum.eventstore.views import Holding, NoneOf, check_query, rows_by_page
 from actum.eventstore.waiting import Waiting
 
 __all__ = ["EVENTS", "TableReader"]
@@ -242,3 +242,6 @@ class TableReader(Protected, Waiting):
             (*values, _ALL if limit is None else max(limit, 0)),
         )
         return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def view_rows(self, view: str) -> Iterator[dict[str, Any]]:
+        return rows_by_page(view, self._ask, self._tenant_no, "?")

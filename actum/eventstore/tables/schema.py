@@ -205,7 +205,8 @@ approvals = Table(
     Index("approvals_by_status", "tenant", "status", "requested_at").ddl_if(callable_=_has_indexes),
 )
 
-# -- not on SQLite; `leases` where many machines may share a store, the others where a sequencer gives positions ------
+# -- not on SQLite: `leases` and `resources` where many machines may share a store, the others where a sequencer
+# gives positions
 
 batches = Sequence("batches", metadata=metadata)  # a batch takes its number after its streams are locked
 log = Table(
@@ -231,11 +232,19 @@ leases = Table(
     Column("until", DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb"), nullable=False),
     Column("about", _text(4000)),  # what a worker says of itself
 )
+resources = Table(  # what the workers share; see `shared_book.py`
+    "resources",
+    metadata,
+    Column("tenant", _Big, primary_key=True, autoincrement=False),
+    Column("version", _Big, nullable=False),
+    Column("book", _bytes(), nullable=False),
+)
 
 _ONLY: Final = {
     "log": ("postgresql",),
     "pending": ("postgresql",),
     "leases": ("postgresql", "mysql", "mariadb"),
+    "resources": ("postgresql", "mysql", "mariadb"),
 }
 """Tables that only these dialects have."""
 

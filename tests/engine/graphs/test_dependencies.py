@@ -18,6 +18,10 @@ from tests.engine.planner_driver import Driven, failed
 RUN = "tests.engine.planner_driver:nothing"
 
 
+def used(x: int) -> dict[str, int]:
+    return {"x": x}
+
+
 def raw(steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A definition of steps by id; what is no object is their `depends_on`."""
     listed = [
@@ -101,6 +105,38 @@ def test_steps_that_depend_on_nothing_start_at_once() -> None:
     assert read_graph(given.to_json()).digest == given.digest
     assert set(Driven(given).begin().open) == {"a#0", "b#0"}
     assert Driven(given).run().called == ["a", "b", "c"]
+
+
+def test_what_is_depended_on_through_others_may_be_used() -> None:
+    """The output of a step that comes before one of the dependencies, or of what stands in for one, is there too."""
+    given = loaded(
+        {
+            "a": {"on_error": "fallback", "fallback": "spare"},
+            "spare": None,
+            "b": ["a"],
+            "c": {"depends_on": ["b"], "inputs": {"x": "{{ a.x | spare.x }}"}, "run": f"{__name__}:used"},
+        }
+    )
+
+    assert Driven(given, {"a": {"x": 1}, "b": 1}).run().output == {"x": 1}
+
+
+def test_python_builds_what_a_file_says() -> None:
+    """Every kind of dependency, on steps of every kind: one digest, and steps that need nothing start at once."""
+    depends = [on("a"), on("b", "optional"), on("c", "sequential")]
+    written = loaded({"a": None, "b": None, "c": None, "p": [on("q", "parallel")], "q": {"depends_on": depends}})
+    built = Graph("g").step("a", RUN).step("b", RUN).step("c", RUN)
+    built = built.step("p", RUN, depends_on={"q": "parallel"}).step("q", RUN, depends_on=depends)
+
+    assert built.digest == built.build().digest == written.digest
+    assert built.build().starts == ("a", "b", "c")
+    asks = Graph("g").step("a", RUN).approval("ask", "Go?", depends_on=["a"]).wait("w", 1, depends_on=["ask"]).build()
+    assert [(one.source, one.target) for one in asks.transitions] == [("a", "ask"), ("ask", "w")]
+    late = Graph("g").step("z", RUN, depends_on=["a"]).step("a", RUN).build()
+    assert late.starts == ("a",)
+    assert load_graph(late.to_json()).digest == late.digest
+    with pytest.raises(DefinitionError, match="did you mean 'load'"):
+        Graph("g").step("load", RUN).step("z", RUN, depends_on=["laod"]).build()
 
 
 def test_a_definition_without_dependencies_is_left_as_it_is() -> None:
@@ -191,6 +227,12 @@ def test_parallel_dependencies_start_together() -> None:
             {},
             "$.steps[1].depends_on[0]",
             "say what its failure means",
+        ),
+        (
+            {"a": None, "b": None, "c": {"depends_on": ["a"], "inputs": {"x": "{{ a.x }}", "y": "{{ b.x }}"}}},
+            {},
+            "$.steps[2].inputs",
+            "refers to 'b.x', and the step does not depend on 'b'",
         ),
         (
             {"a": None, "b": {"depends_on": [on("a", "parallel")], "inputs": {"x": "{{ a.x }}"}}},

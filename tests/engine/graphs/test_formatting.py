@@ -13,6 +13,7 @@ from hypothesis import given as forall
 from actum.engine.graphs.conditions import describe
 from actum.engine.graphs.formatting import formatted
 from actum.engine.graphs.load import find_problems, read_graph
+from actum.engine.graphs.source import read_text
 from actum.errors import DefinitionError
 from tests.engine.random_graphs import Case, cases
 
@@ -179,3 +180,37 @@ def test_comments_quotes_and_order_stay_in_yaml(tmp_path: Path) -> None:
         "  transitions: []\n"
     )
     assert done.lost == []
+
+
+FRESH = """\
+name: fresh
+steps:
+  # what the others rest on
+  - {id: load, run: "steps:load"}
+  - id: beat
+    run: "steps:beat"
+    executor: process
+    every: {interval: 5m, until: {source: beat.done, operator: truthy}}
+  - id: report
+    run: steps:report
+    depends_on: {load: {expires: 1h, on_expired: skip, every: 10m}, beat: optional}
+"""
+
+
+@pytest.mark.parametrize("name", ["fresh.yaml", "fresh.json"])
+def test_expiry_and_periods_are_written_as_they_are_read(tmp_path: Path, name: str) -> None:
+    """In the canonical dialect, which means the same and is its own canonical form; comments stay."""
+    path = tmp_path / name
+    path.write_text(FRESH if name.endswith("yaml") else json.dumps(read_text(FRESH, name, yaml=True)))
+    graph = read_graph(path)
+    path.write_text(formatted(path).after)
+
+    assert read_graph(path).digest == graph.digest
+    assert formatted(path).after == path.read_text()
+    assert ("# what the others rest on" in path.read_text()) is name.endswith("yaml")
+    assert graph.to_json()["flow"]["transitions"][0] == {
+        "from": "load",
+        "to": "report",
+        "expires": 3_600.0,
+        "on_expired": "skip",
+    }

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
+from actum.engine import step
 from actum.engine.graphs.graph import Graph
-from actum.engine.graphs.load import read_graph
+from actum.engine.graphs.load import load_graph, read_graph
 from actum.engine.rules.retry import Retry
 from actum.errors import BadInput, DefinitionError
 from tests.engine.planner_driver import Driven, nothing
@@ -394,3 +395,50 @@ def test_a_step_can_undo_another() -> None:
     assert undo is not None
     assert (undo.name, undo.retry.attempts, undo.timeout_s) == ("release", 8, 9.0)
     assert Driven(graph).run().called == ["reserve"]
+
+
+@step(executor="process", services=["db"])
+def heavy(db: Any = None) -> int:
+    return 1
+
+
+def light(n: int = 0, db: Any = None, mail: Any = None) -> int:
+    return n
+
+
+def undo(_: Any) -> None: ...
+
+
+def test_where_a_step_runs_is_said_by_the_graph_or_else_by_its_code() -> None:
+    """What is said nearer counts; without a word it is the event loop or a thread."""
+    graph = Graph("g").step("a", heavy).step("b", heavy, executor="threads").step("c", light, executor="gpu")
+    graph = graph.step("d", light).edge("a", "b").edge("b", "c").edge("c", "d").build()
+
+    assert {spec.name: spec.executor for spec in graph.plan.specs()} == {
+        "a": "process",
+        "b": "threads",
+        "c": "gpu",
+        "d": "",
+    }
+    assert load_graph(graph.to_json()).digest == graph.digest
+
+
+def test_a_plan_says_which_services_its_steps_need() -> None:
+    """Those of inner graphs and those that the code itself asks for are among them, each with who asks."""
+    inner = Graph("inner").step("in", light, services=["mail", "db"])
+    graph = Graph("g").step("a", heavy).workflow("w", inner).step("z", light, compensate=undo)
+    graph = graph.edge("a", "w").edge("w", "z").build()
+
+    assert graph.plan.services() == {"db": ("a", "in"), "mail": ("in",)}
+    assert Graph("h").step("a", light).build().plan.services() == {}
+
+
+def test_what_the_workflow_says_holds_where_a_step_says_nothing() -> None:
+    """Of retries, time-outs and failures the most specific word counts: the step's, the graph's, that of the code."""
+    graph = Graph("g").step("early", light).defaults(retry=3, timeout="30s", on_error="continue")
+    graph = graph.step("common", light).step("own", light, retry=1, timeout=5, on_error="fail")
+    graph = graph.edge("early", "common").edge("common", "own").build()
+
+    said = {one.id: (one.retry.attempts, one.timeout_s, one.on_error) for one in graph.steps}
+    assert said == {"early": (1, None, "fail"), "common": (4, 30, "continue"), "own": (2, 5, "fail")}
+    assert [(spec.retry.attempts, spec.timeout_s) for spec in graph.plan.specs()] == [(1, None), (4, 30), (2, 5)]

@@ -444,6 +444,20 @@ def test_a_catch_goes_to_its_step_with_the_error() -> None:
     assert Driven(graph, {"a": 1}).run().output == "after"
 
 
+def test_a_failed_step_may_be_tried_again_from_an_earlier_one() -> None:
+    """A catch that leads back begins a new round of a loop, which is bounded like any."""
+    graph = Graph("g", max_visits=3).step("fetch", nothing).step("use", nothing, on_error=[Catch(("*",), "fetch")])
+    graph = graph.edge("fetch", "use").build()
+
+    assert Driven(graph, {"fetch": 1, "use#0": ValueError("stale"), "use#1": "used"}).run().called == [
+        "fetch",
+        "use",
+        "fetch",
+        "use",
+    ]
+    assert Driven(graph, {"fetch": 1, "use": ValueError("stale")}).run().error.error_type == "TooManyVisits"
+
+
 def test_a_catch_may_continue_or_fall_back() -> None:
     """What on_error says of all failures, a catch says of some."""
     graph = catching(Catch(("KeyError",), "fallback"), Catch(("*",), "continue"), fallback="spare")
@@ -748,7 +762,7 @@ def test_whatever_happens_replays_to_the_same(graph: Graph, chances: list[int]) 
             "would never be looked at",
         ),
         ({"run": "m:f", "on_error": [{"thne": "fail"}]}, "$.steps[0].on_error[0].thne", "did you mean 'then'"),
-        ({"run": "m:f", "budget": {"cost_usd": 1}}, "$.steps[0].budget.cost_usd", "nothing records"),
+        ({"run": "m:f", "budget": {"cost_usd": -1}}, "$.steps[0].budget.cost_usd", "from 0 to a million"),
         ({"run": "m:f", "budget": {}}, "$.steps[0].budget", "limits nothing"),
     ],
 )

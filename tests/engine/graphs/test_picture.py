@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -98,9 +99,10 @@ def test_the_mermaid_chart() -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_draws_the_dot() -> None:
     """The real tool accepts it, and every step and condition is in the picture."""
+    if shutil.which("dot") is None and os.environ.get("CI") != "true":
+        pytest.skip("GRAPHVIZ ABSENT: the drawing was not checked; apt-get install graphviz")
     svg = drawn(dot(REVIEW, OVER))
 
     for word in ("draft", "approval, high", "ask.status eq", "#fff3cd", "undone by", "fails"):

@@ -318,17 +318,18 @@ def test_a_request_undoes_what_completed_since_and_is_then_an_outcome() -> None:
 # -- whatever is asked -------------------------------------------------------------------------------------------------
 
 KEYS = st.sampled_from(["a#0", "b#0"])
+USED = st.sampled_from([None, {"input_tokens": 3, "used": [{"input_tokens": 3}]}])
 COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(Pause, st.just(at(5))),
     st.builds(Unpause, st.just(at(5))),
     st.builds(Cancel, st.just(at(5)), st.booleans(), st.booleans()),
     st.builds(RetryByHand, st.just(at(5)), st.lists(KEYS, max_size=1)),
     st.builds(SkipByHand, st.just(at(5)), KEYS, st.just([]), st.just("why"), st.just(b"7")),
-    st.builds(RecordSuccess, st.just(at(5)), KEYS, st.integers(1, 2), st.just(b"7"), st.just(1)),
+    st.builds(RecordSuccess, st.just(at(5)), KEYS, st.integers(1, 2), st.just(b"7"), st.just(1), USED),
     st.builds(
         RecordFailure, st.just(at(5)), KEYS, st.integers(1, 2), st.just(BOOM), st.just(1), st.just(ONCE), st.just(0.0)
     ),
-    st.builds(RecordCancelled, st.just(at(5)), KEYS, st.integers(1, 2)),
+    st.builds(RecordCancelled, st.just(at(5)), KEYS, st.integers(1, 2), USED),
     st.builds(RecordUndo, st.just(at(5)), KEYS, st.integers(1, 2), st.just(1)),
     st.builds(Tick, st.sampled_from([at(5), at(100)])),
     st.builds(Claim, st.just(at(5)), st.just("w-2"), st.just({"b#0": "park"})),

@@ -156,3 +156,18 @@ def test_what_is_no_traceparent_is_not_believed(text: str) -> None:
     assert parse_traceparent(text) is None
     with pytest.raises(BadInput, match="no traceparent"):
         check_traceparent(text)
+
+
+def test_a_step_that_waited_says_how_long() -> None:
+    """Its span begins when it was due, that of its attempt when it had what it needed."""
+    found = spans(
+        STARTED,
+        ("step.scheduled", {**STEP, "needs": {"gpu": 1}}),
+        ("timer.set", {"timer": "t", "occurrence": 0, "due": to_text(NOON_US)}),
+        ("step.started", STEP),
+        ("step.completed", {**STEP, "outcome": "success"}),
+        COMPLETED,
+    )
+    attempt, whole = found[0], found[1]
+    assert attempt.attributes["actum.waited_us"] == 2_000_000
+    assert attempt.start_us - whole.start_us == 2_000_000

@@ -101,7 +101,7 @@ def test_a_changed_view_is_found(tampered: Tampered, statement: str, said: str) 
 def test_a_fold_that_fails_is_a_finding(tampered: Tampered) -> None:
     """When the views cannot be rebuilt the check says why, and everything else is still proved."""
 
-    def broken(events: Iterator[RecordedEvent]) -> dict[str, Any]:
+    def broken(events: Iterator[RecordedEvent]) -> list[ViewRow]:
         next(events)
         raise ZeroDivisionError("a bug")
 

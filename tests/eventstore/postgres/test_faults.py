@@ -174,6 +174,7 @@ def test_what_was_acknowledged_survives_a_kill(postgres: str, round_: int) -> No
     store.close()
 
 
+@pytest.mark.slow
 def test_whatever_dies_nothing_is_lost_doubled_reordered_or_skipped(postgres: str) -> None:
     """Chaos: eight writers, readers that poll; writers, the sequencer with them, and connections killed at random."""
     found = chaos(postgres, seconds=CHAOS_S, seed=int(CHAOS_S))

@@ -238,7 +238,9 @@ def test_it_works_through_a_transaction_pool(postgres: str) -> None:
         assert sorted(positions) == list(range(160))
         assert [e.position for e in stores[1].read()] == list(range(160))
         assert check_store(stores[0]).verdict == "verified"
-        stores[0].owners().hold("w-1")  # type: ignore[attr-defined]
+        ours = stores[0].owners()  # type: ignore[attr-defined]
+        ours.hold("w-1")
         assert stores[1].owners().alive("w-1")  # type: ignore[attr-defined]
+        ours.release("w-1")
         for store in stores:
             store.close()

@@ -83,12 +83,13 @@ def test_a_lost_note_is_not_made_up(kept: CheckpointStore) -> None:
 
 
 _RACE = """
-import sys, time
+import sys
 from pathlib import Path
 from actum.errors import CheckpointMoved
 from actum.eventstore.sealing.checkpoint_store import CheckpointFile
 kept, me = CheckpointFile(Path(sys.argv[1])), sys.argv[2]
-time.sleep(max(0, float(sys.argv[3]) - time.time()))
+print("ready", flush=True)
+sys.stdin.readline()
 won, number = [], 0
 while number < 150:
     before = kept.latest()
@@ -104,14 +105,20 @@ print(*won)
 
 def test_of_two_processes_exactly_one_wins(tmp_path: Path) -> None:
     """Two processes that replace the same notes at the same time never both succeed, and never neither."""
-    import time
-
     path = tmp_path / "checkpoint"
-    start = str(time.time() + 1)
     racers = [
-        subprocess.Popen([sys.executable, "-c", _RACE, str(path), me, start], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", _RACE, str(path), me], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for me in "ab"
     ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
     first, second = ([int(turn) for turn in racer.communicate(timeout=60)[0].split()] for racer in racers)
 
     assert sorted(first + second) == list(range(1, 1 + max(first + second)))

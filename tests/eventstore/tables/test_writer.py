@@ -50,28 +50,35 @@ def test_what_waits_is_committed_together_in_order() -> None:
     assert commits.threads == {"actum-writer test"}
 
 
-def test_who_was_answered_together_is_waited_for() -> None:
+def test_who_was_answered_together_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a group of two one of them comes again: the other, who comes a moment later, is in the same commit."""
     groups: list[int] = []
+    begun, go = Event(), Event()
 
-    def slow(batches: list[Batch]) -> list[Answer]:
+    def commit(batches: list[Batch]) -> list[Answer]:
         groups.append(len(batches))
-        sleep(0.4)  # the moment is a quarter of it
+        begun.set()
+        assert go.wait(60)
+        if len(groups) == 2:  # from here on the moment is a minute
+            sleep(0.01)
+            monkeypatch.setattr("actum.eventstore.tables.writer._PATIENCE", 6_000)
         return [Appended(0, 0, {}) for _ in batches]
 
-    writer = GroupWriter("test", slow)
+    writer = GroupWriter("test", commit)
     answered = [Event(), Event(), Event()]
     for i in range(3):
         writer.append_soon(batch(i), lambda _, i=i: answered[i].set())  # type: ignore[misc]
+        assert begun.wait(60)  # the first is committed alone, and the other two gather
+    go.set()
     for one in answered:
-        assert one.wait(10)
+        assert one.wait(60)
     writer.append_soon(batch(1), lambda _: None)
     while writer._queue.qsize():  # until the writer has it, and nothing else
-        pass
+        sleep(0.001)
     writer.append_soon(batch(2), lambda _: None)
     writer.close()
 
-    assert groups[-1] == 2
+    assert groups == [1, 2, 2]
 
 
 def test_a_group_is_bounded() -> None:

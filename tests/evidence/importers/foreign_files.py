@@ -13,6 +13,7 @@ from actum.engine.rules.views import rebuild
 from actum.events import RecordedEvent
 from actum.events.catalog import validate_facts
 from actum.eventstore import EventStore
+from actum.eventstore.check.views import by_view
 
 CALLED = {"role": "assistant", "content": None, "tool_calls": [
     {"id": "c1", "type": "function", "function": {"name": "book", "arguments": '{"seat": 4}'}}
@@ -119,4 +120,4 @@ def check_log(store: EventStore) -> None:
         ids.add(event.id)
     assert len(ids) == store.head()
     rows = {(row.pop("id"),): row for row in store.view("executions")}
-    assert rows == rebuild(store.read())["executions"]
+    assert rows == by_view(rebuild(store.read()))["executions"]
