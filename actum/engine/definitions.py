@@ -38,9 +38,10 @@ KINDS: Final[tuple[Kind, ...]] = ("function", "graph", "asl", "serverless")
 
 
 def steps_of(code: Code) -> list[StepSpec]:
-    """The steps that are known before anything runs: a graph's, and those that a function names directly."""
+    """The steps that are known before anything runs: a graph's, also of graphs within it, and those that a function
+    names directly."""
     if isinstance(code, Graph):
-        return [step.spec for step in code.plan.steps if step.spec is not None]
+        return list(code.plan.specs())
     if isinstance(code, Foreign):
         return []
     fn = inspect.unwrap(code.fn)

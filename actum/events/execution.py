@@ -59,6 +59,13 @@ class ExecutionClaimed(Facts):
     reason: Literal["resume", "takeover"]
 
 
+class ExecutionReleased(Facts):
+    """Its worker let go of it while something of it ran, because it was told to stop: no sign that it is poison."""
+
+    type = "execution.released"
+    worker: Name
+
+
 class ExecutionPaused(Facts):
     type = "execution.paused"
     reason: str | None = None
@@ -176,6 +183,7 @@ class ReplayDiverged(Facts):
 EVENTS: tuple[type[Facts], ...] = (
     ExecutionStarted,
     ExecutionClaimed,
+    ExecutionReleased,
     ExecutionPaused,
     ExecutionResumed,
     ExecutionParked,

@@ -42,6 +42,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "execution.failed",
         "execution.parked",
         "execution.paused",
+        "execution.released",
         "execution.resumed",
         "execution.started",
         "code.upgraded",

@@ -80,6 +80,7 @@ class Execution:
         "operations",
         "outcome",
         "recorded_outcome",
+        "reopened",
         "retries",
         "scheduled",
         "start_position",
@@ -124,6 +125,8 @@ class Execution:
         self.cost_of_calls: int | None = None
         self.tokens: int | None = None
         self.tokens_of_calls: int | None = None
+        self.reopened = False
+        """Its end was taken back, so that another one follows."""
         self.retries = 0
         self.completed_steps = 0
         self.compensated_steps = 0
@@ -162,6 +165,9 @@ def _started(run: Execution, event: RecordedEvent, at: str, _inside: bool, tally
 
 
 def _end(run: Execution, event: RecordedEvent, at: str, inside: bool, tally: Tally, outcome: str) -> None:
+    if run.reopened:  # what its new end says of the first one, a correction says
+        run.reopened = False
+        return
     if run.outcome is not None:
         tally.quality["conflict"] += 1  # the first terminal event wins; only a correction changes the outcome
         return
@@ -195,11 +201,18 @@ def _cancelled(run: Execution, event: RecordedEvent, at: str, inside: bool, tall
 
 
 def _continued(run: Execution, event: RecordedEvent, at: str, _inside: bool, tally: Tally) -> None:
+    if run.reopened:
+        run.reopened = False
+        return
     if run.outcome is not None:
         tally.quality["conflict"] += 1
         return
     run.outcome = CONTINUED
     run.end_position, run.end_version, run.ended_us = event.position, event.version, to_us(at)
+
+
+def _resumed(run: Execution, _event: RecordedEvent, _at: str, _inside: bool, _tally: Tally) -> None:
+    run.reopened = run.outcome is not None
 
 
 def _corrected(run: Execution, event: RecordedEvent, _at: str, _inside: bool, tally: Tally) -> None:
@@ -219,5 +232,6 @@ LIFECYCLE: Final = {
     "execution.failed": _failed,
     "execution.cancelled": _cancelled,
     "execution.continued": _continued,
+    "execution.resumed": _resumed,
     "execution.corrected": _corrected,
 }

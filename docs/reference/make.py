@@ -239,7 +239,7 @@ pytest plugin `actum.testing.pytest_plugin` gives the fixtures `actum_harness` (
 (`simulate` under the seeds of `--actum-seed` and `--actum-seeds`) and `actum_seeds` (the seeds themselves)."""
 
 _FOR_THE_ENGINE = {
-    "Engine": ("loop", "planner_again", "post", "forget", "has_any"),
+    "Engine": ("loop", "planner_again", "post", "forget", "has_any", "run", "check_services"),
     "Retry": ("allows", "delay_us", "of"),
 }
 """Methods that parts of the engine call on each other."""

@@ -12,6 +12,7 @@ from actum.engine.rules.folding import fold
 from actum.engine.runtime.fleet import fleet
 from actum.engine.runtime.ports import Alone
 from actum.engine.runtime.worker import Worker
+from actum.errors import MissingService
 from actum.eventstore import EventStore
 from actum.eventstore.memory import MemoryStore
 from tests.engine.world import engine_on, history, sound, until, virtually
@@ -298,7 +299,65 @@ def test_stopping_waits_no_longer_than_it_may() -> None:
 
     virtually(main())
     sound(store)
-    assert history(store, "a")[3:6] == ["execution.claimed", "step.in_doubt work#0", "step.started work#0 (2)"]
+    assert history(store, "a")[3:7] == [
+        "execution.released",
+        "execution.claimed",
+        "step.in_doubt work#0",
+        "step.started work#0 (2)",
+    ]
+
+
+def test_being_cut_off_is_no_step_towards_poison() -> None:
+    """However often a worker is told to stop while a step runs: nobody died of it."""
+    store, bench, office = MemoryStore(), Bench(), Office()
+
+    async def main() -> None:
+        await submit(store, bench.flow, "a")
+        for life in range(8):
+            hired = Hired(store, office, f"w-{life}", bench.flow, drain_timeout_s=0)
+            await until(lambda: bench.now)
+            assert await hired.stop() == 1
+            await asyncio.sleep(0.001)
+        assert statuses(store) == {"a": "running"}
+        assert fold("a", store.read_stream("execution/a")).recoveries == 0
+        last = Hired(store, office, "last", bench.flow)
+        await until(lambda: all_are(store, "completed"))
+        await last.stop()
+
+    virtually(main())
+    sound(store)
+
+
+def test_a_worker_whose_services_are_not_all_there_takes_nothing() -> None:
+    """What a registered workflow asks for is looked at before anything is taken; the missing one is named."""
+    store, office = MemoryStore(), Office()
+
+    @step(services=["db"])
+    async def asks_for_db(db: Any) -> None: ...
+
+    @workflow
+    async def needs(ctx: Any) -> None:
+        await asks_for_db()
+
+    async def main() -> None:
+        await submit(store, needs, "a")
+        hired = Hired(store, office, "w-1", needs)
+        with pytest.raises(MissingService, match="'db'"):
+            await hired.running
+        async with engine_on(store, worker="w-2", owners=office) as engine:
+            engine.register(needs)
+            with pytest.raises(MissingService, match="'db'"):
+                await engine.resume("a")
+            with pytest.raises(MissingService, match="'db'"):
+                await engine.start(needs)
+        async with engine_on(store, worker="w-3", owners=office, services={"dbs": None}) as engine:
+            with pytest.raises(MissingService, match="did you mean 'dbs'"):
+                await engine.submit(needs, id="b")
+        await hired.engine.close()
+
+    virtually(main())
+    assert history(store, "a") == ["execution.started"]
+    assert store.stream_version("execution/b") == 0
 
 
 # -- suspects --------------------------------------------------------------------------------------------------------

@@ -122,11 +122,12 @@ def test_one_that_kills_its_worker_is_parked_and_the_others_end(team: Callable[[
     store.close()
 
 
+@pytest.mark.parametrize("server", ["postgres", "mysql"])
 def test_four_workers_share_the_work_and_a_death_costs_a_lease(
-    team: Callable[[str], Team], postgres: str, tmp_path: Path
+    team: Callable[[str], Team], server: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Every execution ends once and no result is recorded twice, though one is killed and one is told to stop."""
-    url = f"{postgres}?lease=1"
+    url = f"{request.getfixturevalue(server)}?lease=1"
     store, hired = open_store(url), team(url)
     journal, ids = tmp_path / "journal", [f"e{n}" for n in range(300)]
     submit(store, worker_flows.works, str(journal), *ids)

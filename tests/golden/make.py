@@ -96,6 +96,7 @@ EXAMPLES: dict[str, Example] = {
         after=None,
     ),
     "execution.claimed": Example({"worker": "w-3f9a", "reason": "takeover"}),
+    "execution.released": Example({"worker": "w-3f9a"}),
     "execution.paused": Example({"reason": "waiting for the bank"}, actor=PERSON),
     "execution.resumed": Example({"reopened": True, "steps": ["left/match#0"]}, actor=PERSON),
     "execution.parked": Example({"reason": "in_doubt", "step": "match"}, {"detail": "the worker was killed twice"}),

@@ -85,6 +85,23 @@ def test_the_first_end_wins() -> None:
     assert report["quality"]["conflict"] == 1
 
 
+def test_an_end_that_was_taken_back_is_no_conflict() -> None:
+    """A failed execution that a person had tried again ends twice: the first end counts until it is corrected."""
+    log = Log()
+    log.start("a")
+    log.fail("a")
+    log.add("a", "execution.resumed", 1, reopened=True, steps=["a#0"])
+    log.succeed("a", 2)
+
+    report = compute(log.events).to_json()
+
+    assert report["metrics"]["success_rate"]["good"] == 0
+    assert report["quality"]["conflict"] == 0
+
+    log.succeed("a", 3)  # nobody has taken that one back
+    assert compute(log.events).to_json()["quality"]["conflict"] == 1
+
+
 def test_a_correction_that_names_the_end_changes_the_outcome() -> None:
     """`execution.corrected` supersedes the end it names; one that names anything else is counted and ignored."""
     log = Log()

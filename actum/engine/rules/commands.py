@@ -30,6 +30,7 @@ __all__ = [
     "RecordUndo",
     "RecordUndoFailure",
     "Refuse",
+    "Release",
     "RetryByHand",
     "RunAgain",
     "SendSignal",
@@ -75,6 +76,14 @@ class Claim:
     doubts: Mapping[str, Literal["retry", "verify", "park"]]
     max_recoveries: int | None = None
     """After so many recoveries without progress it is parked as poison, instead of begun again. None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Let go of the execution though something of it runs."""
+
+    at: int
+    worker: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +309,7 @@ class SkipByHand:
 Command = (
     Begin
     | Claim
+    | Release
     | UpgradeCode
     | Proceed
     | RecordSuccess

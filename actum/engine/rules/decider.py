@@ -41,6 +41,7 @@ from actum.engine.rules.commands import (
     RecordUndo,
     RecordUndoFailure,
     Refuse,
+    Release,
     RetryByHand,
     RunAgain,
     SendSignal,
@@ -79,6 +80,10 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
             return [] if state.version else [_begin(command, actor)]
         case Claim():
             return _claim(state, command, actor)
+        case Release():
+            if state.ended or state.status == "parked" or state.owner != command.worker:
+                return []
+            return [NewEvent("execution.released", {"worker": command.worker}, to_text(command.at), actor)]
         case UpgradeCode():
             if state.ended or state.definition == command.definition:
                 return []

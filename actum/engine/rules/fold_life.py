@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from actum.engine.rules.calls import Heard
+from actum.engine.rules.dues import add_due, wait_for_attempt
 from actum.engine.rules.fold_waits import give_up_wait
 from actum.engine.rules.spending import USED, count_used
 from actum.engine.rules.state import (
@@ -61,6 +62,12 @@ def _claimed(state: Execution, event: Event) -> None:
     state.busy = 0  # whatever ran, ran in a process that is gone
 
 
+def _released(state: Execution, event: Event) -> None:
+    """Whoever takes it over now does not do so after a death."""
+    if not state.ended:
+        state.owner = ""
+
+
 def _go_on(state: Execution) -> None:
     state.status = "compensating" if state.compensating else "running"
 
@@ -97,11 +104,18 @@ def _reopen(state: Execution) -> None:
     state.end_payload = None
     state.error_type = None
     state.active = {key: step for key, step in state.steps.items() if step.status in _OPEN}
+    for step in state.active.values():
+        if step.status == "retry":
+            wait_for_attempt(state, step, step.not_before_us)
     state.waiting = {
         **{key: question for key, question in state.approvals.items() if question.status == "waiting"},
         **{key: timer for key, timer in state.timers.items() if not timer.fired},
         **{key: step for key, step in state.active.items() if step.status == "scheduled"},
     }
+    for key, open_ in state.waiting.items():
+        add_due(state, "wait", key, open_.due_us)
+        if isinstance(open_, ApprovalState):
+            state.decided[key] = open_
 
 
 def _try_again(state: Execution, keys: list[str]) -> None:
@@ -114,11 +128,10 @@ def _try_again(state: Execution, keys: list[str]) -> None:
             continue
         if step.status == "failed":
             state.settled.remove(key)
-        step.status = "retry"
         step.failures = 0
-        step.not_before_us = 0
         step.payload = None
         state.active[key] = step
+        wait_for_attempt(state, step, 0)
     for place, key in enumerate(state.settled):
         step = state.steps.get(key)
         if step is not None and step.compensation is not None and step.status == "completed":
@@ -164,8 +177,10 @@ def _ended(status: Status) -> Callable[[Execution, Event], None]:
         state.ended_at = event.at
         state.end_payload = event.payload
         state.error_type = event.facts.get("error_type")
+        state.decided.update({key: open_ for key, open_ in state.waiting.items() if isinstance(open_, ApprovalState)})
         state.waiting.clear()
         state.active.clear()
+        state.retrying.clear()
         state.rolling.clear()
 
     return handler
@@ -180,6 +195,7 @@ def _continued(state: Execution, event: Event) -> None:
 LIFE: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
     "execution.started": _started,
     "execution.claimed": _claimed,
+    "execution.released": _released,
     "code.upgraded": _upgraded,
     "execution.paused": _paused,
     "execution.resumed": _resumed,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from actum.engine.resources.needs import Needs
 from actum.engine.rules.busy import begin_work, end_work
+from actum.engine.rules.dues import add_due, wait_for_attempt
 from actum.engine.rules.keys import key_of
 from actum.engine.rules.spending import count_used, release, reserve
 from actum.engine.rules.state import (
@@ -29,6 +30,8 @@ def _step_started(state: Execution, event: Event) -> None:
         state.asked_after = len(state.settled)
         if "reserved" in facts:
             reserve(state, step, facts["reserved"])
+    if state.retrying:
+        state.retrying.pop(key, None)
     if step.status == "scheduled":
         state.waiting.pop(key, None)
     step.attempt = facts.get("attempt", 1)
@@ -64,8 +67,7 @@ def _step_completed(state: Execution, event: Event) -> None:
     step.status = "completed"
     step.ended_us = to_us(event.at)
     step.payload = event.payload
-    state.active.pop(key, None)
-    state.settled.append(key)
+    _settle(state, key)
     if "used" in facts or step.reserved is not None:
         _spent(state, step, facts, final=True)
     if step.compensation is not None:
@@ -92,10 +94,9 @@ def _step_failed(state: Execution, event: Event) -> None:
         step.ended_us = to_us(event.at)
         step.error = facts.get("error_type", "TimeoutError")
         step.payload = event.payload
-        state.active.pop(key, None)
-        state.settled.append(key)
+        _settle(state, key)
     else:
-        step.status = "retry"
+        wait_for_attempt(state, step, step.not_before_us)
 
 
 def _spent(state: Execution, step: StepState, facts: dict[str, Any], *, final: bool) -> None:
@@ -109,14 +110,14 @@ def _retry_scheduled(state: Execution, event: Event) -> None:
     facts = event.facts
     step = state.active.get(key_of(facts, "step"))
     if step is not None:
-        step.status = "retry"
-        step.not_before_us = to_us(facts["not_before"])
+        wait_for_attempt(state, step, to_us(facts["not_before"]))
 
 
 def _in_doubt(state: Execution, event: Event) -> None:
     step = state.active.get(key_of(event.facts, "step"))
     if step is not None:
         step.status = "in_doubt"
+        state.retrying.pop(step.key, None)
 
 
 def _skipped(state: Execution, event: Event) -> None:
@@ -132,7 +133,13 @@ def _skipped(state: Execution, event: Event) -> None:
     step.status = "skipped"
     step.ended_us = to_us(event.at)
     step.payload = event.payload
+    _settle(state, key)
+
+
+def _settle(state: Execution, key: str) -> None:
     state.active.pop(key, None)
+    if state.retrying:
+        state.retrying.pop(key, None)
     state.waiting.pop(key, None)
     state.settled.append(key)
 
@@ -143,6 +150,7 @@ def _step_cancelled(state: Execution, event: Event) -> None:
         state.waiting.pop(step.key, None)
         if step.status == "started":
             end_work(state, event.at)
+        state.retrying.pop(step.key, None)
         step.status = "cancelled"
         step.ended_us = to_us(event.at)
         if "used" in event.facts or step.reserved is not None:
@@ -189,6 +197,7 @@ def _compensation_started(state: Execution, event: Event) -> None:
             if other.status in ("retry", "scheduled"):
                 del state.active[other.key]
                 state.waiting.pop(other.key, None)
+        state.retrying.clear()
         state.compensating = True
         state.status = "compensating"
     if step.key not in state.undoing:
@@ -223,6 +232,7 @@ def _compensation_failed(state: Execution, event: Event) -> None:
     else:
         step.undo = "retry"
         step.undo_not_before_us = to_us(facts["not_before"])
+        add_due(state, "undo", step.key, step.undo_not_before_us)
 
 
 def _forget_undo(state: Execution, step: StepState) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import orjson
 
 from actum.engine.rules.calls import Heard
+from actum.engine.rules.dues import add_due
 from actum.engine.rules.keys import key_of
 from actum.engine.rules.spending import USED, count_used, release, reserve
 from actum.engine.rules.state import (
@@ -21,13 +22,14 @@ from actum.engine.rules.state import (
 )
 from actum.events import to_us
 
-__all__ = ["WAITS", "give_up_wait"]
+__all__ = ["WAITS", "give_up_wait", "show_children"]
 
 
 def _timer_set(state: Execution, event: Event) -> None:
     facts = event.facts
     key = key_of(facts, "timer")
-    state.timers[key] = state.waiting[key] = TimerState(key, to_us(facts["due"]))
+    timer = state.timers[key] = state.waiting[key] = TimerState(key, to_us(facts["due"]))
+    add_due(state, "wait", key, timer.due_us)
     state.asked_after = len(state.settled)
 
 
@@ -45,7 +47,9 @@ def _timer_fired(state: Execution, event: Event) -> None:
 
 def _approval_requested(state: Execution, event: Event) -> None:
     key = key_of(event.facts, "approval")
-    state.approvals[key] = state.waiting[key] = ApprovalState(key, state.version, event)
+    approval = state.approvals[key] = state.waiting[key] = ApprovalState(key, state.version, event)
+    state.decided[key] = approval
+    add_due(state, "wait", key, approval.deadline_us)
     state.asked_after = len(state.settled)
 
 
@@ -56,6 +60,7 @@ def _approval_decided(status: Literal["granted", "rejected", "expired"]) -> Call
         if approval is None or approval.status != "waiting":  # the first decision counts
             return
         approval.status = status
+        state.decided[key] = approval
         state.recoveries = 0
         approval.decided_at = event.at
         approval.by = "the deadline" if status == "expired" else event.actor.ref
@@ -90,6 +95,7 @@ def _approval_withdrawn(state: Execution, event: Event) -> None:
     approval = state.approvals.get(key)
     if approval is not None and approval.status == "waiting":
         approval.status = "withdrawn"
+        state.decided[key] = approval
         approval.decided_at = event.at
         state.waiting.pop(key, None)
 
@@ -148,11 +154,18 @@ def _patch_marked(state: Execution, event: Event) -> None:
     state.asked_after = len(state.settled)
 
 
+def show_children(state: Execution) -> None:
+    """What the row says of children that are open, as the execution itself last saw them."""
+    open_ = state.open_children
+    state.child_shown = "children" if len(open_) > 1 else next(iter(open_), "")
+
+
 def _child_started(state: Execution, event: Event) -> None:
     key = key_of(event.facts, "child")
     child = state.children[key] = state.open_children[key] = ChildState(key, event.facts)
     if child.reserved is not None:
         reserve(state, child, child.reserved)
+    show_children(state)
     state.asked_after = len(state.settled)
 
 

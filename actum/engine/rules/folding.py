@@ -8,7 +8,7 @@ from typing import Final
 
 from actum.engine.rules.fold_life import LIFE
 from actum.engine.rules.fold_steps import STEPS
-from actum.engine.rules.fold_waits import WAITS
+from actum.engine.rules.fold_waits import WAITS, show_children
 from actum.engine.rules.state import Event, Execution
 from actum.events import RecordedEvent
 
@@ -25,6 +25,8 @@ def evolve(state: Execution, event: Event) -> Execution:
     handler = _HANDLERS.get(event.type)
     if handler is not None:
         handler(state, event)
+        if state.child_shown and event.type != "child.ended":
+            show_children(state)
     state.version += 1
     return state
 

@@ -35,6 +35,8 @@ class StepState:
         "started"
     )
     not_before_us = 0
+    due_us = None
+    """While it waits for what it needs: that has no time of its own."""
     payload: bytes | None = None
     """The result once completed; the error once failed."""
     error = ""
@@ -99,6 +101,10 @@ class ApprovalState:
         self.by = ""
         self.comment = ""
 
+    @property
+    def due_us(self) -> int | None:
+        return self.deadline_us
+
 
 class TimerState:
     __slots__ = ("due_us", "fired", "fired_at", "key")
@@ -114,6 +120,7 @@ class WaitState:
     """One wait for a signal."""
 
     __slots__ = ("key", "signal")
+    due_us = None
 
     def __init__(self, key: str, signal: str) -> None:
         self.key = key
@@ -155,6 +162,7 @@ class InputState:
     """More input that the execution has asked for."""
 
     __slots__ = ("key", "payload", "prompt", "received_at", "requested_us")
+    due_us = None
 
     def __init__(self, key: str, event: Event) -> None:
         self.key = key

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from actum.engine.rules.calls import Failure, Heard, Outcome, Past
+from actum.engine.rules.dues import Due
 from actum.engine.rules.parts import (
     ApprovalState,
     ChildState,
@@ -34,6 +35,7 @@ __all__ = [
     "WaitState",
     "is_recovery",
     "nothing_under_way",
+    "waits",
 ]
 
 Status = Literal[
@@ -58,10 +60,14 @@ class Execution:
         "cancel_cause",
         "cancel_compensate",
         "cancel_requested",
+        "child_shown",
         "children",
         "compensating",
         "deadline_us",
+        "decided",
         "definition",
+        "due_count",
+        "dues",
         "end_payload",
         "ended_at",
         "error_type",
@@ -87,6 +93,7 @@ class Execution:
         "priority",
         "races",
         "recoveries",
+        "retrying",
         "rollbacks",
         "rolling",
         "settled",
@@ -143,7 +150,14 @@ class Execution:
         self.steps: dict[str, StepState] = {}
         self.active: dict[str, StepState] = {}
         """Steps that are neither finished nor given up."""
+        self.retrying: dict[str, StepState] = {}
+        """Those of them that wait for another attempt."""
+        self.dues: list[Due] = []
+        """A heap: the times of all that is open, and of some that is not any more."""
+        self.due_count = 0
         self.approvals: dict[str, ApprovalState] = {}
+        self.decided: dict[str, ApprovalState] = {}
+        """Questions whose rows may not be written yet: put, or come to an end, since somebody cleared this."""
         self.timers: dict[str, TimerState] = {}
         self.inputs: dict[str, InputState] = {}
         self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState | StepState] = {}
@@ -160,6 +174,9 @@ class Execution:
         self.children: dict[str, ChildState] = {}
         self.open_children: dict[str, ChildState] = {}
         """Children that have not ended."""
+        self.child_shown = ""
+        """What the row says of open children: the key of the one, or `children`. The end of a child does not change it,
+        for that is recorded by whoever runs the child; the next event of the execution itself does."""
         self.races: dict[str, str] = {}
         """Race → its winner."""
         self.patches: dict[str, int] = {}
@@ -252,9 +269,14 @@ class Execution:
         return Outcome("fired", at_us=to_us(self.timers[key].fired_at))
 
 
+def waits(state: Execution) -> bool:
+    """Whether something of it is open that is not its own work: a time, a person, another attempt, a child."""
+    return bool(state.waiting or state.retrying or state.child_shown)
+
+
 def is_recovery(state: Execution) -> bool:
     """Whether taking it over now follows a death: somebody had it, and it was not only waiting."""
-    return state.owner != "" and (state.busy > 0 or not state.waiting)
+    return state.owner != "" and (state.busy > 0 or not waits(state))
 
 
 def nothing_under_way(state: Execution) -> bool:

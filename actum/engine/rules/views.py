@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from actum.engine.rules.dues import next_due
 from actum.engine.rules.folding import evolve
-from actum.engine.rules.state import ApprovalState, Execution, InputState, StepState, TimerState, WaitState
+from actum.engine.rules.state import ApprovalState, Execution, StepState, waits
 from actum.events import RecordedEvent, to_text
 from actum.eventstore import ViewRow
 from actum.eventstore.spilled import Spilled
@@ -33,23 +34,12 @@ def execution_row(state: Execution) -> dict[str, Any]:
     waiting_for: str | None = None
     wake_us: int | None = None
     if not state.ended and not state.paused and status != "parked":
-        dues = [
-            due
-            for due in (
-                *(_due_us(open_) for open_ in state.waiting.values()),
-                *(step.not_before_us for step in state.active.values() if step.status == "retry"),
-            )
-            if due is not None
-        ]
-        for key in state.undoing:
-            if state.steps[key].undo == "retry":
-                dues.append(state.steps[key].undo_not_before_us)
-        if state.deadline_us is not None and state.may_time_out:
-            dues.append(state.deadline_us)
-        wake_us = min(dues, default=None)
-        if status == "running" and state.waiting and state.busy == 0:
+        dues = [next_due(state), state.deadline_us if state.may_time_out else None]
+        wake_us = min((due for due in dues if due is not None), default=None)
+        others = waits(state) and len(state.active) == len(state.retrying)
+        if status == "running" and state.busy == 0 and (state.waiting or others):
             status = "waiting"
-            waiting_for = _what(*next(iter(state.waiting.items())))
+            waiting_for = _what_for(state)[:_NAME]
     return {
         "workflow": state.workflow,
         "definition": state.definition,
@@ -66,6 +56,17 @@ def execution_row(state: Execution) -> dict[str, Any]:
     }
 
 
+_NAME = 256
+"""Characters of a key that a row has room for."""
+
+
+def _what_for(state: Execution) -> str:
+    """The key of what has been open longest, and `children` for several children."""
+    if state.waiting:
+        return _what(*next(iter(state.waiting.items())))
+    return state.child_shown or next(iter(state.retrying))
+
+
 def _what(key: str, open_: object) -> str:
     """What is waited for: a key, or what a scheduled step needs, as in `pool gpu`."""
     if not isinstance(open_, StepState) or open_.needs is None:
@@ -75,12 +76,6 @@ def _what(key: str, open_: object) -> str:
     if needs.breaker:
         named.append(f"breaker {needs.breaker}")
     return ", ".join(named)[:256]
-
-
-def _due_us(open_: ApprovalState | TimerState | WaitState | InputState | StepState) -> int | None:
-    if isinstance(open_, TimerState):
-        return open_.due_us
-    return open_.deadline_us if isinstance(open_, ApprovalState) else None
 
 
 def approval_row(state: Execution, approval: ApprovalState) -> dict[str, Any]:
@@ -97,16 +92,18 @@ def approval_row(state: Execution, approval: ApprovalState) -> dict[str, Any]:
 
 
 def rows_after(state: Execution, before: dict[str, Any] | None) -> tuple[list[ViewRow], dict[str, Any]]:
-    """What must be written when the state has moved on from the row `before`; and the row as it is now."""
+    """What must be written when the state has moved on from the row `before`; and the row as it is now.
+
+    What it gives of questions it gives once: whoever has folded what is recorded already clears `state.decided`, or
+    has their rows written again as they are.
+    """
     row = execution_row(state)
     rows: list[ViewRow] = []
     if row != before:
         rows.append(ViewRow("executions", (state.id,), row))
-    if state.approvals:
-        rows += [
-            ViewRow("approvals", (state.id, key), approval_row(state, approval))
-            for key, approval in state.approvals.items()
-        ]
+    if state.decided:
+        decided, state.decided = state.decided, {}
+        rows += [ViewRow("approvals", (state.id, key), approval_row(state, one)) for key, one in decided.items()]
     return rows, row
 
 

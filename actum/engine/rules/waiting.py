@@ -5,8 +5,9 @@ from __future__ import annotations
 from actum.engine.rules.attempts import start_step
 from actum.engine.rules.commands import DecideApproval, GiveInput, SendSignal
 from actum.engine.rules.control import cancel_events
+from actum.engine.rules.dues import Due, due_by
 from actum.engine.rules.keys import about
-from actum.engine.rules.state import ApprovalState, Execution, TimerState
+from actum.engine.rules.state import ApprovalState, Execution
 from actum.engine.rules.undoing import start_undo
 from actum.errors import ExecutionEnded, NotWaiting
 from actum.events import Actor, NewEvent, to_text
@@ -20,24 +21,20 @@ def tick(state: Execution, now: int, actor: Actor) -> list[NewEvent]:
     at = to_text(now)
     if state.deadline_us is not None and state.deadline_us <= now and state.may_time_out:
         return cancel_events(state, at, actor, by="system", cause="deadline")
-    events = [
-        start_step(step, step.attempt + 1, at, actor)
-        for step in state.active.values()
-        if step.status == "retry" and step.not_before_us <= now
-    ]
-    for undone in state.undoing:
-        step = state.steps[undone]
-        if step.undo == "retry" and step.undo_not_before_us <= now:
-            events.append(start_undo(step, step.undo_attempt + 1, at, actor))
-    for key, open_ in state.waiting.items():
-        if isinstance(open_, ApprovalState):
-            if open_.deadline_us is not None and open_.deadline_us <= now:
-                facts = {**about(key, "approval"), "waited_us": max(0, now - open_.requested_us)}
-                events.append(NewEvent("approval.expired", facts, at, actor))
-        elif isinstance(open_, TimerState) and open_.due_us <= now:
-            facts = {**about(key, "timer"), "late_us": now - open_.due_us}
-            events.append(NewEvent("timer.fired", facts, at, actor))
-    return events
+    return [_now_due(state, due, now, at, actor) for due in due_by(state, now)]
+
+
+def _now_due(state: Execution, due: Due, now: int, at: str, actor: Actor) -> NewEvent:
+    if due.kind != "wait":
+        step = state.steps[due.key]
+        if due.kind == "attempt":
+            return start_step(step, step.attempt + 1, at, actor)
+        return start_undo(step, step.undo_attempt + 1, at, actor)
+    open_ = state.waiting[due.key]
+    if isinstance(open_, ApprovalState):
+        facts = {**about(due.key, "approval"), "waited_us": max(0, now - open_.requested_us)}
+        return NewEvent("approval.expired", facts, at, actor)
+    return NewEvent("timer.fired", {**about(due.key, "timer"), "late_us": now - due.due_us}, at, actor)
 
 
 def decide_approval(state: Execution, command: DecideApproval) -> NewEvent:

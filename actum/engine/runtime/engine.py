@@ -13,6 +13,7 @@ from actum.engine.definitions import Code, planner_for
 from actum.engine.resources.declared import Resources
 from actum.engine.resources.desk import Desk
 from actum.engine.rules.calls import Planner
+from actum.engine.rules.commands import Release
 from actum.engine.rules.folding import fold
 from actum.engine.runtime.answers import Answers
 from actum.engine.runtime.around import Middleware
@@ -31,6 +32,9 @@ from actum.eventstore import Appended, EventStore
 __all__ = ["Engine"]
 
 log = logging.getLogger("actum.engine")
+
+_RELEASE_S = 2.0
+"""How long the store may take to record what is let go of."""
 
 
 class Engine(Scheduling, Asking):
@@ -145,8 +149,9 @@ class Engine(Scheduling, Asking):
     async def drain(self, timeout_s: float) -> int:
         """Begin nothing new, let attempts that are under way end and be recorded, then close.
 
-        What is under way still after so long is cut off, as by a crash: it is in doubt for whoever goes on. Returns how
-        many executions that were. All others have nothing under way then, and another worker may go on with them at
+        What is under way still after so long is cut off: it is in doubt for whoever goes on, and the log says that the
+        execution was let go of, so that this is no step towards its being parked as poison. Returns how many
+        executions that were. All others have nothing under way then, and another worker may go on with them at
         once.
         """
         self.draining = True
@@ -156,8 +161,18 @@ class Engine(Scheduling, Asking):
         deadline = self.loop.time() + timeout_s
         while (busy := sum(not run.at_rest for run in self._runs.values())) and self.loop.time() < deadline:
             await asyncio.sleep(0.01)
+        await self._release()
         await self.close()
         return busy
+
+    async def _release(self) -> None:
+        """Record of what is still under way that it is let go of; a store that does not answer is not waited for."""
+        cut_off = [run for run in self._runs.values() if not run.at_rest]
+        for run in cut_off:
+            run.give(Release(self.world.now_us(), self.worker))
+        deadline = self.loop.time() + _RELEASE_S
+        while any(run.committing for run in cut_off) and self.loop.time() < deadline:
+            await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         """Let go of everything that still runs. The store stays open: it is the caller's."""
@@ -204,6 +219,10 @@ class Engine(Scheduling, Asking):
     def runs(self) -> Iterable[Run]:
         """What is in memory."""
         return self._runs.values()
+
+    def run(self, id_: str) -> Run | None:
+        """What is in memory of this execution."""
+        return self._runs.get(id_)
 
     def bring(self, id_: str) -> Run:
         """As `resume`, for who goes on with the execution itself."""

@@ -24,7 +24,7 @@ from actum.engine.rules.usage import spent_facts
 from actum.engine.rules.views import execution_row, rows_after
 from actum.errors import BadInput, NoCode
 from actum.events import NewEvent, to_us
-from actum.eventstore import NO_STREAM, Append
+from actum.eventstore import EXISTS, NO_STREAM, Append
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from actum.engine.definitions import Code
     from actum.engine.rules.budgets import Budget
     from actum.engine.runtime.engine import Engine
+    from actum.engine.runtime.gate import Gate
     from actum.engine.runtime.run import Run
 
 __all__ = ["Kin"]
@@ -194,12 +195,30 @@ class Kin:
             id_ = state.next
 
     def _parent_hears(self, event: NewEvent) -> list[Append]:
-        """Nothing of a parent's row depends on its children, so that it need not be loaded to be told."""
+        """Nothing of a parent's row depends on the ends of its children, so that it need not be loaded to be told.
+
+        One that is run here cannot end while it is told, so that any number of children may tell it at once.
+        """
         state, store = self._run.state, self._engine.store
-        version = store.stream_version(f"execution/{state.parent}")
-        rows = store.view("executions", {"id": state.parent})
-        if not rows or rows[0]["status"] in ENDED:
+        assert state.parent is not None
+        expected = EXISTS
+        parent = self._engine.run(state.parent)
+        if parent is not None and parent.state.ended and not parent.committing:
             return []
+        if parent is None:
+            expected = store.stream_version(f"execution/{state.parent}")
+            rows = store.view("executions", {"id": state.parent})
+            if not rows or rows[0]["status"] in ENDED:
+                return []
         told = child_ended(state, event)
         told.id = self._engine.world.new_id()
-        return [Append(f"execution/{state.parent}", version, [told])]
+        return [Append(f"execution/{state.parent}", expected, [told])]
+
+    def gate_of_parent(self, appends: Sequence[Append]) -> Gate | None:
+        """Where these appends have to go through, when one of them tells a parent that is run here."""
+        if len(appends) == 1 or self._run.state.parent is None:
+            return None
+        parent = self._engine.run(self._run.state.parent)
+        if parent is None or all(append.stream != parent.state.stream for append in appends):
+            return None
+        return parent.gate

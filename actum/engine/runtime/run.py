@@ -18,8 +18,9 @@ from actum.engine.rules.calls import Call, Past, Planner
 from actum.engine.rules.commands import Claim, Command, Proceed, Tick, UpgradeCode
 from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
-from actum.engine.rules.state import Execution
+from actum.engine.rules.state import Execution, waits
 from actum.engine.rules.views import execution_row, rows_after
+from actum.engine.runtime.gate import Gate
 from actum.engine.runtime.handle import why_parked
 from actum.engine.runtime.planning import Planning, input_of
 from actum.engine.runtime.work import Work
@@ -76,9 +77,11 @@ class Run:
         self._batch: list[NewEvent] = []
         self._append_this: list[Append] = []
         self._taken_from = ""
-        self._committing = False
+        self.committing = False
         self._tries = 0
         self._stale = False
+        self.gate = Gate(self)
+        self._entered: Gate | None = None
         self.work = Work(self)
         self._row: dict[str, Any] | None = None
         self._wake: asyncio.TimerHandle | None = None
@@ -111,6 +114,7 @@ class Run:
             self.engine.observer.loaded(self.id, past)
         self.state = state = fold(self.id, past)
         self._row = execution_row(state) if state.version else None
+        state.decided.clear()
         self._batch = []
         self.work.unsure = {id_.partition("/")[2] for id_ in self.engine.desk.asked_by(self.id)}
         self.work.asked = set(self.work.unsure)
@@ -154,7 +158,7 @@ class Run:
 
     def turn(self) -> None:
         """Decide on everything that was asked, and append what follows, unless an append is under way."""
-        if self._committing or self.dropped:
+        if self.committing or self.dropped or self.gate.holds_back():
             return
         try:
             self._decide_all()
@@ -207,7 +211,7 @@ class Run:
         row = self._row
         if (
             row is None
-            or state.waiting
+            or waits(state)
             or row["status"] != "running"
             or row["wake_us"] is not None
             or not _QUIET.issuperset([event.type for event in events])
@@ -217,7 +221,11 @@ class Run:
         self._append_this = [Append(state.stream, state.version - len(events), events, rows), *also]
 
     def _append(self) -> None:
-        self._committing = True
+        self.committing = True
+        gate = self._kin.gate_of_parent(self._append_this)
+        if gate is not None and not gate.enter(self):
+            return
+        self._entered = gate
         try:
             self.engine.store.append_soon(self._append_this, self._answered)
         except StoreRefused as exc:
@@ -228,7 +236,10 @@ class Run:
 
     def recorded(self, answer: Appended | Exception) -> None:
         """The store has answered: go on, or find out what happened and decide again."""
-        self._committing = False
+        self.committing = False
+        if self._entered is not None:
+            self._entered.leave()
+            self._entered = None
         if self.dropped:
             return
         match answer:
@@ -246,18 +257,19 @@ class Run:
                 self._tries += 1
                 delay = min(0.1 * 2**self._tries, 8.0)
                 log.warning("append failed; trying again", extra={"execution": self.id, "error": str(answer)})
-                self._committing = True
+                self.committing = True
                 self.engine.loop.call_later(delay, self._append_again)
                 return
             case VersionConflict() if self._kin.moved(answer.stream):
-                self._committing = True  # only those around it have moved on: see where they are now
-                self.engine.loop.call_soon(self._append_around)
+                self.committing = True  # only those around it have moved on: see where they are now
+                self.engine.loop.call_soon(self.append_around)
                 return
             case VersionConflict() | IdempotencyConflict():
                 self._reload()
             case _:
                 self.drop(answer)
                 return
+        self.gate.open()
         if self._stale:
             self.catch_up()
         elif self.inbox:
@@ -267,7 +279,7 @@ class Run:
         if not self.dropped:
             self._append()
 
-    def _append_around(self) -> None:
+    def append_around(self) -> None:
         if self.dropped:
             return
         try:
@@ -300,8 +312,8 @@ class Run:
 
     def catch_up(self) -> None:
         """Fold what others have appended to the stream: decisions of people, a claim by another worker."""
-        self._stale = self._committing
-        if self._committing or self.dropped:
+        self._stale = self.committing
+        if self.committing or self.dropped or self.gate.holds_back():
             return
         fresh = self.engine.store.read_stream(self.state.stream, self.state.version)
         for event in fresh:
@@ -312,6 +324,7 @@ class Run:
             return
         if fresh:
             self._row = execution_row(self.state)  # as whoever appended has written it
+            self.state.decided.clear()
             self._after_change()
         self.turn()
 
@@ -335,7 +348,7 @@ class Run:
             self.work.stop_cancelled()
         if state.waiting or self.work.asked:
             self.work.ask()
-        self.awaited.see(state, committing=self._committing)
+        self.awaited.see(state, committing=self.committing)
         wake_us = self.wake_us
         if wake_us != self._wake_us:
             if self._wake is not None:
@@ -354,7 +367,7 @@ class Run:
     @property
     def at_rest(self) -> bool:
         """Whether nothing of it is under way: it waits for a time, for people, for others."""
-        return not (self._committing or self.work.tasks or self.inbox or self.dropped)
+        return not (self.committing or self.work.tasks or self.inbox or self.dropped)
 
     def _set_wake(self) -> None:
         if self._wake_us is not None:
@@ -370,7 +383,7 @@ class Run:
         if self.engine.draining:
             return
         self.give(Tick(self.engine.world.now_us()))
-        if not self._committing:  # it was early by a hair, or nothing came of it: look again
+        if not self.committing:  # it was early by a hair, or nothing came of it: look again
             self._after_change()
 
     # -- the end -----------------------------------------------------------------------------------------------------
@@ -421,3 +434,4 @@ class Run:
         self.work.stop()
         self._planning.close()
         self.engine.forget(self)
+        self.gate.open()

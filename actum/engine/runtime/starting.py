@@ -52,7 +52,7 @@ class Starting(Taking):
 
         With an `id` that is there already, nothing is started: the handle is that execution's, resumed if it has
         been left. Raises `BadInput` when the input does not fit the workflow, `MissingService`, which is one too, when
-        a step of a graph asks for a service that is not there, `IdTaken` when the id names an execution of another
+        a step asks for a service that is not there, `IdTaken` when the id names an execution of another
         workflow or with another input, and `WorkflowDeprecated` when the definition is not to be started any more; then
         nothing is written.
 
@@ -76,8 +76,7 @@ class Starting(Taking):
         if id is not None and self.store.stream_version(f"execution/{id_}"):
             self._check_same(fold(id_, self.store.read_stream(f"execution/{id_}", 0, 1)), code, workflow_input)
             return await self.resume(id_)
-        if isinstance(code, Graph):
-            check_services(code.plan.specs(), self.services)
+        check_services(steps_of(code), self.services)
         command, given = self._begin(code, workflow_input, subject, options, trace, here=True)
         run = self._run_of(id_, code)
         run.plan(given, command.at)  # before anything is written: it may refuse the input
@@ -111,13 +110,17 @@ class Starting(Taking):
 
         Returns its id, also when it is there already. Takes what `start` takes, and raises `BadInput` and `IdTaken` as
         that does. `together_with` is recorded in the same append, so that it is there exactly when the start is;
-        `causation` is the id of the event that the start follows from.
+        `causation` is the id of the event that the start follows from. An
+        engine that has services of its own refuses what asks for another one, as `start` does; one without any is
+        there to submit only, and whoever takes the execution up must have them.
         """
         id_ = self._id(id)
         if id is not None and not together_with and self.store.stream_version(f"execution/{id_}"):
             self._check_same(fold(id_, self.store.read_stream(f"execution/{id_}", 0, 1)), code, workflow_input)
             return id_
         options = Options(timeout, deadline, priority, tags, attributes)
+        if self.services:
+            check_services(steps_of(code), self.services)
         command, given = self._begin(code, workflow_input, subject, options, trace)
         self._try(code, id_, given)
         self._publish(code, command)

@@ -6,7 +6,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from actum.engine.definitions import KINDS, Code, find_code
+from actum.engine.definitions import KINDS, Code, find_code, steps_of
 from actum.engine.functions.workflow import Workflow
 from actum.engine.publishing import digest_of, newest
 from actum.engine.rules.commands import ParkDiverged, ParkErased
@@ -14,6 +14,7 @@ from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
 from actum.engine.rules.state import Execution, nothing_under_way
 from actum.engine.rules.views import rows_after
+from actum.engine.runtime.around import check_services
 from actum.engine.runtime.handle import Handle, handle_of
 from actum.engine.runtime.parts import Parts
 from actum.errors import (
@@ -31,6 +32,8 @@ from actum.errors import (
 from actum.eventstore import Append
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from actum.engine.runtime.run import Run
 
 __all__ = ["Taking"]
@@ -46,10 +49,10 @@ class Taking(Parts):
 
         One that goes on as another is followed there.
 
-        Raises `UnknownExecution`, `OwnedElsewhere`, `NoCode`, `ExecutionPaused`, or `BadInput` for an imported one,
-        which ran elsewhere; then it is left as it is. Raises `ReplayDiverged` when today's code asks for something else
-        than was recorded: then it is parked, which the log says once; resume it with code that fits. Raises
-        `PayloadErased` when what it needs, or its result, was erased; one that had not ended is parked then.
+        Raises `UnknownExecution`, `OwnedElsewhere`, `NoCode`, `ExecutionPaused`, `MissingService`, or `BadInput` for an
+        imported one, which ran elsewhere; then it is left as it is. Raises `ReplayDiverged` when today's code asks for
+        something else than was recorded: then it is parked, which the log says once; resume it with code that fits.
+        Raises `PayloadErased` when what it needs, or its result, was erased; one that had not ended is parked then.
         """
         return handle_of(self._resume(id_))
 
@@ -74,6 +77,8 @@ class Taking(Parts):
         if not at_rest and state.owner != self.worker and self.owners.alive(state.owner):
             raise OwnedElsewhere(id_, state.owner)
         code = None if state.ended else self._find(state.workflow, state.definition)
+        if code is not None:
+            check_services(steps_of(code), self.services)
         run = self._run_of(id_, code)
         try:
             run.load(past)
@@ -165,6 +170,12 @@ class Taking(Parts):
         """Say where the code of executions is that other processes have started; needed for code in a script."""
         for one in code:
             self._code[one.name] = one
+
+    def check_services(self, workflows: Collection[str] | None = None) -> None:
+        """Raise `MissingService` when registered code, of these workflows only, asks for what is not there."""
+        for code in self._code.values():
+            if workflows is None or code.name in workflows:
+                check_services(steps_of(code), self.services)
 
     def code_named(self, workflow: str) -> Code:
         """The workflow's code as it was registered here, or as it was published last. Raises `BadInput` or `NoCode`."""

@@ -84,8 +84,13 @@ class Worker:
         self._engine.moved.set()
 
     async def run(self) -> int:
-        """Take and finish what is due until `stop`. Returns how many attempts were cut off at the end."""
+        """Take and finish what is due until `stop`. Returns how many executions were cut off at the end.
+
+        Raises `MissingService`, before anything is taken, when code that was registered asks for a service that the
+        engine does not have. Code that comes from the log is looked at when its execution is: that is left as it is.
+        """
         engine = self._engine
+        engine.check_services(self._workflows)
         engine.watch_always()
         log.info("worker started", extra=self._about())
         self._take_back()

@@ -30,6 +30,7 @@ from actum.eventstore.mysql.connection import (
 from actum.eventstore.mysql.kept_book import KeptBook
 from actum.eventstore.mysql.open import parse_url, prepare
 from actum.eventstore.mysql.owners import WorkerLeases
+from actum.eventstore.mysql.queue import WorkQueue
 from actum.eventstore.mysql.read import MySQLReader
 from actum.eventstore.mysql.write import MovedOn, MySQLTables, WriteLane, write_group
 from actum.eventstore.payloads.protection import GroupAppends, Protection
@@ -108,6 +109,10 @@ class MySQLStore(GroupAppends, MySQLReader, TableFloor):
     def owners(self) -> LeaseOwners:
         """Who is alive among the workers on this store."""
         return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+
+    def queue(self) -> WorkQueue:
+        """What a worker may take, so that several that ask at once get different executions."""
+        return WorkQueue(self._address, self._tenant_no)
 
     def shared_book(self) -> KeptBook:
         """What the workers on this store share."""

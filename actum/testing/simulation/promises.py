@@ -169,7 +169,7 @@ _FROM_OUTSIDE: Final = (
 """What another worker may append to an execution that is not its own: a word from outside."""
 _ON_TAKING: Final = ("code.upgraded", "execution.parked", "replay.diverged")
 """What a worker says that takes an execution over, before its claim or, when it cannot go on with it, instead."""
-_AFTER_THE_END: Final = ("execution.corrected", "intervention.recorded", "judgement.recorded")
+_AFTER_THE_END: Final = ("child.ended", "execution.corrected", "intervention.recorded", "judgement.recorded")
 
 
 class _Attempt(NamedTuple):

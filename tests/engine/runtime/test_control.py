@@ -580,7 +580,7 @@ def test_a_reopened_execution_is_rebuilt_from_the_log_while_it_waits(store: Even
             await engine.retry("one", by="ann")
 
     virtually(main())
-    assert (row(store)["status"], row(store)["owner"], row(store)["wake_us"]) == ("running", None, 0)
+    assert (row(store)["status"], row(store)["owner"], row(store)["wake_us"]) == ("waiting", None, 0)
 
 
 def test_an_execution_that_was_undone_is_not_retried(store: EventStore) -> None:
