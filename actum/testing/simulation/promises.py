@@ -161,6 +161,7 @@ _OVER: Final = ("execution.completed", "execution.failed", "execution.cancelled"
 _FROM_OUTSIDE: Final = (
     "approval.granted",
     "approval.rejected",
+    "child.cancel_requested",
     "child.ended",
     "execution.cancel_requested",
     "input.received",
