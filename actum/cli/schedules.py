@@ -62,7 +62,10 @@ def define(
     ] = None,
     catch_up: Annotated[str, typer.Option(help="What is later than this is missed for good.")] = "24h",
     overlap: Annotated[
-        str | None, typer.Option(help="While an earlier one runs: skip (default), buffer_one or allow.")
+        str | None,
+        typer.Option(
+            help="While an earlier one runs: skip (default), buffer_one, allow, cancel_other, terminate_other."
+        ),
     ] = None,
     max_running: Annotated[int | None, typer.Option(help="How many may run at the same time.")] = None,
     by: By = None,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from actum.engine.foreign import Foreign, TaskError, load_foreign
     from actum.engine.functions.awaited import ChildHandle, Savepoint, Won
     from actum.engine.functions.context import Context
-    from actum.engine.functions.durable import Service, Step, step
+    from actum.engine.functions.step import Service, Step, step
     from actum.engine.functions.workflow import Workflow, workflow
     from actum.engine.graphs.graph import Graph
     from actum.engine.graphs.kinds import Catch, Every, Over
@@ -77,9 +77,9 @@ _HOME = {
     "Personal": "payloads.classes",
     "Public": "payloads.classes",
     "Savepoint": "functions.awaited",
-    "Service": "functions.durable",
+    "Service": "functions.step",
     "Retry": "rules.retry",
-    "Step": "functions.durable",
+    "Step": "functions.step",
     "StepInfo": "runtime.step_info",
     "TaskError": "foreign.tasks",
     "Won": "functions.awaited",
@@ -87,7 +87,7 @@ _HOME = {
     "current_step": "runtime.step_info",
     "load_foreign": "foreign.load",
     "load_graph": "graphs.load",
-    "step": "functions.durable",
+    "step": "functions.step",
     "workflow": "functions.workflow",
 }
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from actum.engine.foreign.code import Foreign
 from actum.engine.foreign.load import load_published
-from actum.engine.functions.durable import Step
 from actum.engine.functions.planner import FunctionPlanner
+from actum.engine.functions.step import Step
 from actum.engine.functions.workflow import Workflow
 from actum.engine.graphs.graph import Graph
 from actum.engine.graphs.load import load_graph

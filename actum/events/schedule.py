@@ -34,7 +34,7 @@ class ScheduleDefined(Facts):
     jitter_us: DurationUs = 0
     missed: Literal["skip", "one", "all"] = "one"
     catch_up_us: DurationUs
-    overlap: Literal["skip", "buffer_one", "allow"] = "skip"
+    overlap: Literal["skip", "buffer_one", "allow", "cancel_other", "terminate_other"] = "skip"
     max_running: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -60,6 +60,18 @@ class ScheduleBuffered(Facts):
     type = "schedule.buffered"
     schedule: Name
     due: Instant
+
+
+class ScheduleMadeRoom(Facts):
+    """Executions that it began earlier were asked to cancel, or ended, in one append with that."""
+
+    type = "schedule.made_room"
+    schedule: Name
+    due: Instant
+    """The time whose execution they make room for."""
+    executions: list[Name]
+    force: bool
+    """They were ended at once; otherwise they may clean up first."""
 
 
 class ScheduleMissed(Facts):
@@ -99,6 +111,7 @@ EVENTS: tuple[type[Facts], ...] = (
     ScheduleDefined,
     ScheduleFired,
     ScheduleBuffered,
+    ScheduleMadeRoom,
     ScheduleMissed,
     SchedulePaused,
     ScheduleResumed,

@@ -67,6 +67,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "schedule.buffered",
         "schedule.defined",
         "schedule.fired",
+        "schedule.made_room",
         "schedule.missed",
         "schedule.paused",
         "schedule.removed",
@@ -101,6 +102,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
     "execution.resumed": 2,
     "execution.started": 4,
     "payload.erased": 2,
+    "schedule.defined": 2,
     "step.cancelled": 2,
     "step.completed": 2,
     "step.failed": 2,
@@ -130,6 +132,7 @@ UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {
     ("child.started", 1): _as_it_was,  # with nothing kept for it
     ("execution.continued", 1): _as_it_was,
     ("execution.started", 3): _as_it_was,
+    ("schedule.defined", 1): _as_it_was,  # policies that have come since are additions
     ("step.cancelled", 1): _as_it_was,
     ("step.completed", 1): _as_it_was,
     ("step.failed", 1): _as_it_was,

@@ -304,7 +304,7 @@ EXAMPLES: dict[str, Example] = {
             "jitter_us": 60_000_000,
             "missed": "all",
             "catch_up_us": 86_400_000_000,
-            "overlap": "buffer_one",
+            "overlap": "cancel_other",
             "max_running": 2,
         },
         {"input": {"order": "o-17"}},
@@ -325,6 +325,15 @@ EXAMPLES: dict[str, Example] = {
     ),
     "schedule.buffered": Example(
         {"schedule": "nightly", "due": "2026-11-23T01:30:00.000000Z"}, after="schedule.defined"
+    ),
+    "schedule.made_room": Example(
+        {
+            "schedule": "nightly",
+            "due": "2026-11-23T01:30:00.000000Z",
+            "executions": ["nightly@2026-11-22T01:30:00Z"],
+            "force": False,
+        },
+        after="schedule.defined",
     ),
     "schedule.missed": Example(
         {

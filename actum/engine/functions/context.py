@@ -11,7 +11,7 @@ from uuid import UUID
 
 from actum.engine.durations import seconds
 from actum.engine.functions.awaited import ChildHandle, ContinueAsNew, Driver, Gather, Pending, Race, Savepoint, named
-from actum.engine.functions.durable import Step, hints_of, short, spec_of
+from actum.engine.functions.step import Step, hints_of, short, spec_of
 from actum.engine.functions.workflow import Workflow
 from actum.engine.payloads.classes import classes_of_function
 from actum.engine.payloads.codec import Checked, checker_for, decoder_for, encode, encode_question, why

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, overload
 
 from actum.engine.durations import seconds
-from actum.engine.functions.durable import hints_of, name_of, short
+from actum.engine.functions.step import hints_of, name_of, short
 from actum.engine.labels import labels_of
 from actum.engine.payloads.classes import Classes, classes_of_function
 from actum.engine.payloads.codec import Checked, checker_for, why

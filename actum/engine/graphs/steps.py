@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import orjson
 
-from actum.engine.functions.durable import Step, services_of
+from actum.engine.functions.step import Step, services_of
 from actum.engine.graphs.code import CodeFinder
 from actum.engine.graphs.graph import Graph, GraphStep
 from actum.engine.graphs.place import Place

@@ -284,6 +284,7 @@ class Cancel:
     compensate: bool = True
     force: bool = False
     said: bytes | None = None
+    by: Literal["user", "system"] = "user"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from actum.engine.rules.attempts import cancel_step, step_facts
+from actum.engine.rules.children import cancel_children
 from actum.engine.rules.commands import Cancel, Pause, RetryByHand, SkipByHand, Unpause
 from actum.engine.rules.keys import about
 from actum.engine.rules.state import ApprovalState, Execution, StepState
@@ -33,6 +34,7 @@ _ASKED: Final = frozenset(
     {"approval.requested", "timer.set", "transition.taken", "compensation.requested", "child.started", "race.decided"}
 )
 """Events, beside the first start of a step, that say that the workflow went on."""
+_WHO: Final = {"user": "a person", "system": "the system"}
 
 
 def last_failed(events: Iterable[RecordedEvent]) -> list[str]:
@@ -111,7 +113,7 @@ def cancel(state: Execution, command: Cancel, actor: Actor) -> list[NewEvent]:
         resumed = NewEvent("execution.resumed", {}, at, actor)
         return [resumed, *(cancel_step(step, at, actor) for step in doubtful)]
     events = cancel_events(
-        state, at, actor, by="user", compensate=command.compensate, force=command.force, said=command.said
+        state, at, actor, by=command.by, compensate=command.compensate, force=command.force, said=command.said
     )
     if command.force:
         given_up = ("retry", "scheduled")
@@ -119,14 +121,14 @@ def cancel(state: Execution, command: Cancel, actor: Actor) -> list[NewEvent]:
         left = [*state.uncompensated, *state.undo_stack]
         facts: dict[str, Any] = {
             "outcome": "cancelled",
-            "by": "user",
+            "by": command.by,
             "duration_us": max(0, command.at - to_us(state.started_at)),
             "active_us": state.active_us,
             **spent_facts(state.spent),
         }
         if left:
             facts["uncompensated"] = left[:200]
-        error = {"type": "CancelledError", "message": "ended at once by a person", "traceback": ""}
+        error = {"type": "CancelledError", "message": f"ended at once by {_WHO[command.by]}", "traceback": ""}
         said: dict[str, Any] = {"error": error}
         if len(left) > 200:
             said["uncompensated"] = left
@@ -147,8 +149,7 @@ def cancel_events(
 ) -> list[NewEvent]:
     """The request, and what it ends by itself: steps that wait for another attempt, and open questions.
 
-    Attempts that run are stopped by the worker that runs them; children whose policy it is are asked to stop when the
-    execution ends.
+    Attempts that run are stopped by the worker that runs them; children that do not go on alone are asked to stop.
     """
     facts: dict[str, Any] = {"by": by, "compensate": compensate and not force}
     if force:
@@ -163,7 +164,7 @@ def cancel_events(
         if isinstance(question, ApprovalState):
             facts = {**about(key, "approval"), "waited_us": max(0, now - question.requested_us)}
             events.append(NewEvent("approval.withdrawn", facts, at, actor))
-    return events
+    return events + cancel_children(state, state.open_children, at, actor)
 
 
 # -- trying again, and going on without --------------------------------------------------------------------------------

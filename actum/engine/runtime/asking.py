@@ -80,7 +80,8 @@ class Asking(Taking):
         """Ask an execution to end; it ends as cancelled, whatever its workflow then returns.
 
         A durable function gets `asyncio.CancelledError` wherever it awaits and may clean up; a graph starts nothing
-        new. Attempts that run are stopped, open questions are withdrawn. Then what has completed is undone, unless
+        new. Attempts that run are stopped, open questions are withdrawn, children that do not go on alone are asked to
+        cancel in the same moment, and theirs. Then what has completed is undone, unless
         `compensate` says no. `force` ends it at once, as it is. Raises `UnknownExecution`, or `ControlRefused` when it
         has ended or is being cancelled already, which only `force` ends.
         """

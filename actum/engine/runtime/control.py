@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,12 +15,13 @@ from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
 from actum.engine.rules.state import Execution
 from actum.engine.rules.views import execution_row, rows_after
+from actum.engine.runtime.hearing import children_hear
 from actum.engine.runtime.ports import World
 from actum.errors import BadInput, UnknownExecution, VersionConflict, near_miss
 from actum.events import Actor, NewEvent, RecordedEvent
 from actum.eventstore import Append, EventStore
 
-__all__ = ["Control"]
+__all__ = ["Answered", "Control", "answer_to"]
 
 Ask = Callable[[Execution, Sequence[RecordedEvent]], Command]
 
@@ -76,21 +77,40 @@ class Control:
     def _do(self, by: str, ask: Ask) -> tuple[Execution, list[NewEvent]]:
         if not by or not by.isprintable() or len(by) > 200:
             raise BadInput(f"who asks must be named by a reference of 1 to 200 printable characters, not {by!r}")
+        actor = Actor("person", by)
         while True:
-            past = self._store.read_stream(f"execution/{self._id}")
-            state = fold(self._id, past)
-            if state.version == 0:
-                rows = self._store.view("executions", order="started_at", descending=True, limit=500)
-                raise UnknownExecution(self._id, near_miss(self._id, [row["id"] for row in rows]))
-            before, version = execution_row(state), state.version
-            events = decide(state, ask(state, past), Actor("person", by))
-            for event in events:
-                event.id = self._world.new_id()
-                file_payload(event, state.key, None)
-                state = evolve(state, event)
-            rows_now, _ = rows_after(state, before)
+            answer = answer_to(self._store, self._world, self._id, actor, ask)
             try:
-                self._store.append([Append(state.stream, version, events, rows_now)])
+                self._store.append(answer.appends)
             except VersionConflict:
                 continue
-            return state, events
+            return answer.state, answer.events
+
+
+class Answered(NamedTuple):
+    """What is to be appended for what was asked of an execution, with what its children hear of it."""
+
+    state: Execution
+    """As it is after that."""
+    events: list[NewEvent]
+    appends: list[Append]
+
+
+def answer_to(store: EventStore, world: World, execution: str, actor: Actor, ask: Ask) -> Answered:
+    """Ask something of an execution as it is now; nothing is written.
+
+    Raises `UnknownExecution`, and whatever the rules refuse it with.
+    """
+    past = store.read_stream(f"execution/{execution}")
+    state = fold(execution, past)
+    if state.version == 0:
+        rows = store.view("executions", order="started_at", descending=True, limit=500)
+        raise UnknownExecution(execution, near_miss(execution, [row["id"] for row in rows]))
+    before, version = execution_row(state), state.version
+    events = decide(state, ask(state, past), actor)
+    for event in events:
+        event.id = world.new_id()
+        file_payload(event, state.key, None)
+        state = evolve(state, event)
+    own = Append(state.stream, version, events, rows_after(state, before)[0])
+    return Answered(state, events, [own, *children_hear(store, world, actor, events)])

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from actum.engine.functions.durable import Step
 from actum.engine.functions.outcomes import failure_of
+from actum.engine.functions.step import Step
 from actum.engine.payloads.codec import decoder_for, encode
 from actum.engine.rules.calls import Failure
 from actum.engine.rules.usage import Used

@@ -18,10 +18,11 @@ from actum.engine.rules.calls import Child, Failure, Spawn
 from actum.engine.rules.children import child_ended, child_id
 from actum.engine.rules.commands import Begin, Command, SendSignal
 from actum.engine.rules.decider import decide
-from actum.engine.rules.folding import evolve, fold
+from actum.engine.rules.folding import evolve
 from actum.engine.rules.state import ENDED, Execution
 from actum.engine.rules.usage import spent_facts
-from actum.engine.rules.views import execution_row, rows_after
+from actum.engine.rules.views import rows_after
+from actum.engine.runtime.hearing import child_hears, children_hear, told_by_child
 from actum.errors import BadInput, NoCode
 from actum.events import NewEvent, to_us
 from actum.eventstore import EXISTS, NO_STREAM, Append
@@ -84,23 +85,18 @@ class Kin:
         found: list[Append] = []
         self._starting = {}
         failed = {event.facts["execution"] for event in events if event.type == "child.ended"}
-        told: dict[str, list[NewEvent]] = {}
-        """By id: what children hear, in order."""
-        for event in events:
-            if event.type in ("child.signalled", "child.cancel_requested"):
-                told.setdefault(event.facts["execution"], []).append(event)
+        starting = {event.facts["execution"] for event in events if event.type == "child.started"}
+        told = told_by_child(events)
         for event in events:
             match event.type:
                 case "child.started" if (id_ := event.facts["execution"]) not in failed:
-                    found.append(self._child_starts(event, told.pop(id_, [])))
+                    found.append(self._child_starts(event, told.get(id_, [])))
                 case "execution.continued":
                     found.append(self._next_starts(event))
                 case "execution.completed" | "execution.failed" | "execution.cancelled" if self._run.state.parent:
                     found += self._parent_hears(event)
-        for id_, what in told.items():
-            if id_ not in failed:
-                found += self._child_hears(id_, what)
-        return found
+        others = [one for id_, what in told.items() if id_ not in failed | starting for one in what]
+        return found + children_hear(self._engine.store, self._engine.world, self._engine.actor, others)
 
     def moved(self, stream: str) -> bool:
         """Whether this is the stream of another one that may have moved on without harm."""
@@ -157,42 +153,9 @@ class Kin:
                 file_payload(event, begin.key, code.classes)
                 evolve(state, event)
                 started.append(event)
-        started += self._heard_by(state, told, begin.key)
+        started += child_hears(state, told, engine.world, engine.actor)
         self._starting[state.stream] = code
         return Append(state.stream, NO_STREAM, started, rows_after(state, None)[0])
-
-    def _child_hears(self, id_: str, told: Sequence[NewEvent]) -> list[Append]:
-        child = self._newest(id_)
-        if child.ended or child.version == 0:
-            return []
-        before, version = execution_row(child), child.version
-        heard = self._heard_by(child, told, child.key)
-        return [Append(child.stream, version, heard, rows_after(child, before)[0])] if heard else []
-
-    def _heard_by(self, child: Execution, told: Sequence[NewEvent], key: str | None) -> list[NewEvent]:
-        """What these events of its parent are in the stream of a child that has not ended; its state goes along."""
-        heard: list[NewEvent] = []
-        for event in told:
-            if event.type == "child.signalled":
-                facts = {"signal": event.facts["signal"]}
-                said = NewEvent("signal.received", facts, event.at, self._engine.actor, payload=event.payload)
-            elif child.cancel_requested:
-                continue
-            else:
-                said = NewEvent("execution.cancel_requested", {"by": "system"}, event.at, self._engine.actor)
-            said.id = self._engine.world.new_id()
-            file_payload(said, key, None)
-            evolve(child, said)
-            heard.append(said)
-        return heard
-
-    def _newest(self, id_: str) -> Execution:
-        """An execution, or what it has gone on as."""
-        while True:
-            state = fold(id_, self._engine.store.read_stream(f"execution/{id_}"))
-            if state.next is None:
-                return state
-            id_ = state.next
 
     def _parent_hears(self, event: NewEvent) -> list[Append]:
         """Nothing of a parent's row depends on the ends of its children, so that it need not be loaded to be told.

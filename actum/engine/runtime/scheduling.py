@@ -32,7 +32,7 @@ class Scheduling(Starting):
         jitter: float | str | None = None,
         missed: Literal["skip", "one", "all"] | None = None,
         catch_up: float | str = "24h",
-        overlap: Literal["skip", "buffer_one", "allow"] | None = None,
+        overlap: Literal["skip", "buffer_one", "allow", "cancel_other", "terminate_other"] | None = None,
         max_running: int | None = None,
         by: str | None = None,
     ) -> bool:
@@ -46,7 +46,8 @@ class Scheduling(Starting):
         Of executions that nobody began in time, `missed` says how many are begun later, if it is not more than
         `catch_up` later: none, one, or all. The others are recorded as missed. When one is due while
         `max_running` (1, or any number for `allow`) of the schedule's executions run, `overlap` says what becomes of
-        it: left out, kept until there is room, or begun beside them.
+        it: left out, kept until there is room, or begun beside them; with `cancel_other` the oldest is asked to
+        cancel and the new one begins when it has ended, with `terminate_other` the oldest is ended at once.
 
         The same definition again changes nothing, and gives False. Another one holds from now on. Raises `BadInput`
         for what cannot be meant, and when the input does not fit; `NoCode` for a name that nothing was published under.

@@ -8,7 +8,7 @@ from actum.engine.schedules.definition import Schedule
 from actum.engine.schedules.state import ScheduleState
 from actum.engine.schedules.times import Span, begins_at, due, next_due, span
 
-__all__ = ["LATE_US", "Buffer", "Decision", "Fire", "Miss", "decide_schedule", "execution_id", "wake_us"]
+__all__ = ["LATE_US", "Buffer", "Decision", "Fire", "Miss", "Terminate", "decide_schedule", "execution_id", "wake_us"]
 
 LATE_US: Final = 60_000_000
 """What begins later than this was missed: somebody who carries schedules out looks much more often."""
@@ -23,9 +23,17 @@ class Fire(NamedTuple):
 
 
 class Buffer(NamedTuple):
-    """The execution of this time begins as soon as there is room."""
+    """The execution of this time begins as soon as there is room; so many of the oldest are asked to cancel for it."""
 
     due_us: int
+    cancel: int = 0
+
+
+class Terminate(NamedTuple):
+    """So many of the oldest are ended at once, so that the execution of this time can begin."""
+
+    due_us: int
+    number: int
 
 
 class Miss(NamedTuple):
@@ -35,7 +43,7 @@ class Miss(NamedTuple):
     reason: Literal["nobody_ran", "overlap", "refused", "id_taken"]
 
 
-Decision = Fire | Buffer | Miss
+Decision = Fire | Buffer | Miss | Terminate
 
 
 def execution_id(name: str, due_text: str) -> str:
@@ -53,6 +61,8 @@ def decide_schedule(state: ScheduleState, now_us: int, running: int) -> list[Dec
         return []
     decisions: list[Decision] = []
     limit = schedule.limit
+    if limit is not None and schedule.overlap in ("cancel_other", "terminate_other"):
+        return _the_newest(state, schedule, limit, now_us, running)
     if state.buffered_us is not None and (limit is None or running < limit):
         decisions.append(Fire(state.buffered_us, "buffered"))
         running += 1
@@ -70,6 +80,27 @@ def decide_schedule(state: ScheduleState, now_us: int, running: int) -> list[Dec
             waits = True
         else:
             _miss_too(decisions, one)
+    return decisions
+
+
+def _the_newest(state: ScheduleState, schedule: Schedule, limit: int, now_us: int, running: int) -> list[Decision]:
+    """What begins, or waits, is the newest that is due: for it the oldest that run make room, and others are missed."""
+    lost, now_due = _due(schedule, state.done_us, now_us)
+    kept = [] if state.buffered_us is None else [state.buffered_us]
+    room = max(0, limit - running)
+    decisions: list[Decision] = [Miss(one, "nobody_ran") for one in lost]
+    if not now_due and not room:
+        return decisions
+    wanted = kept + now_due
+    for one in wanted[: -(room or 1)]:
+        _miss_too(decisions, one)
+    for one in wanted[-(room or 1) :]:
+        if room:
+            decisions.append(Fire(one, "buffered" if one in kept else "due"))
+        elif schedule.overlap == "cancel_other":
+            decisions.append(Buffer(one, cancel=running + 1 - limit))
+        else:
+            decisions.append(Terminate(one, running + 1 - limit))
     return decisions
 
 

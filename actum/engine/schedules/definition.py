@@ -16,7 +16,7 @@ from actum.events import CURRENT, parse_instant, to_text, to_us
 __all__ = ["MISSED", "OVERLAP", "Missed", "Overlap", "Schedule", "schedule_of"]
 
 Missed = Literal["skip", "one", "all"]
-Overlap = Literal["skip", "buffer_one", "allow"]
+Overlap = Literal["skip", "buffer_one", "allow", "cancel_other", "terminate_other"]
 MISSED: Final[tuple[str, ...]] = get_args(Missed)
 OVERLAP: Final[tuple[str, ...]] = get_args(Overlap)
 _SECOND_US: Final = 1_000_000
@@ -127,8 +127,12 @@ def schedule_of(
         raise BadInput(f"schedule {name!r}: a zone is for cron; an interval passes everywhere alike")
     if on is not None and (start is not None or end is not None or jitter is not None):
         raise BadInput(f"schedule {name!r}: start, end and jitter are for times, not for events")
-    if on is not None and (missed not in (None, "all") or overlap == "buffer_one"):
-        raise BadInput(f"schedule {name!r}: of events none is left out: missed is all, and overlap is allow or skip")
+    if on is not None and (missed not in (None, "all") or overlap in ("buffer_one", "cancel_other")):
+        allowed = "missed is all, and overlap is allow, skip or terminate_other"
+        raise BadInput(f"schedule {name!r}: of events none is kept for later: {allowed}")
+    if on is None and missed == "all" and overlap in ("cancel_other", "terminate_other"):
+        said = "all that were missed would begin only to end one another: missed is one or skip"
+        raise BadInput(f"schedule {name!r}: with overlap {overlap}, {said}")
     every_us = None if every is None else _us(name, "every", every)
     if every_us is not None and every_us < _SECOND_US:
         raise BadInput(f"schedule {name!r}: every: a second is the shortest interval, not {every!r}")

@@ -19,10 +19,13 @@ from actum.engine.schedules.deciding import (
     Decision,
     Fire,
     Miss,
+    Terminate,
     decide_schedule,
     execution_id,
     wake_us,
 )
+from actum.engine.schedules.reading import schedules_alive
+from actum.engine.schedules.room import make_room
 from actum.engine.schedules.state import SCHEDULE_EVENTS, ScheduleState, evolve_schedule
 from actum.engine.schedules.times import Span, occurrences
 from actum.errors import (
@@ -157,8 +160,11 @@ class Scheduler:
         head = self._store.head()
         if head == self._seen:
             return
-        for event in self._store.read(self._seen - 1, types=SCHEDULE_EVENTS):
-            evolve_schedule(self.states, event)
+        if not self._seen:
+            self.states = schedules_alive(self._store)
+        else:
+            for event in self._store.read(self._seen - 1, types=SCHEDULE_EVENTS):
+                evolve_schedule(self.states, event)
         self._seen = head
 
     def _known(self, name: str) -> ScheduleState:
@@ -168,14 +174,15 @@ class Scheduler:
             raise UnknownSchedule(name, near_miss(name, there))
         return state
 
-    def _still_open(self, state: ScheduleState) -> tuple[int, list[str]]:
-        """How many of its executions run, and which have ended since they were counted last."""
+    def _still_open(self, state: ScheduleState) -> tuple[list[str], list[str]]:
+        """Which of its executions run, the oldest first, and which have ended since they were counted last."""
         running: set[str] = set()
         for first in range(0, len(state.open), _MOST_ENDED):
             some = tuple(state.open[first : first + _MOST_ENDED])
             rows = self._store.view("executions", {"id": some})
             running |= {row["id"] for row in rows if row["status"] not in ENDED}
-        return len(running), [one for one in state.open if one not in running][:_MOST_ENDED]
+        ended = [one for one in state.open if one not in running][:_MOST_ENDED]
+        return [one for one in state.open if one in running], ended
 
     # -- carrying out ------------------------------------------------------------------------------------------------
 
@@ -188,14 +195,14 @@ class Scheduler:
             wake = wake_us(state)
             if state.buffered_us is None and (wake is None or wake > now_us):
                 break
-            running, ended = (0, []) if state.schedule.limit is None else self._still_open(state)
-            decisions = decide_schedule(state, now_us, running)
+            running, ended = ([], []) if state.schedule.limit is None else self._still_open(state)
+            decisions = decide_schedule(state, now_us, len(running))
             if not decisions:
                 break
             try:
                 for decision in decisions:
                     version = state.version
-                    begun += await self._do(state, decision, now_us, ended)
+                    begun += await self._do(state, decision, now_us, running, ended)
                     self._read()
                     if state.version != version + 1:
                         break
@@ -204,10 +211,15 @@ class Scheduler:
                 self._read()
         return begun
 
-    async def _do(self, state: ScheduleState, decision: Decision, now_us: int, ended: list[str]) -> list[Handle]:
+    async def _do(
+        self, state: ScheduleState, decision: Decision, now_us: int, running: list[str], ended: list[str]
+    ) -> list[Handle]:
         match decision:
-            case Buffer(due_us):
-                self._append(state, "schedule.buffered", {"due": to_text(due_us)})
+            case Buffer(due_us, number):
+                waits = self._event("schedule.buffered", {"schedule": state.name, "due": to_text(due_us)})
+                make_room(self._engine, state, due_us, running[:number], force=False, after=[waits])
+            case Terminate(due_us, number):
+                make_room(self._engine, state, due_us, running[:number], force=True)
             case Miss(times, reason):
                 self._append(state, "schedule.missed", _missed(times, reason))
             case Fire(due_us, kind):
@@ -250,8 +262,10 @@ class Scheduler:
             wanted = all(event.facts.get(fact) == value for fact, value in schedule.on_facts.items())
             if not wanted or event.stream.startswith(own):  # what it began itself is no occasion
                 continue
-            version = state.version
+            version = -1
             try:
+                self._make_room(state, event)
+                version = state.version
                 begun += await self._take(state, event, now_us)
             except VersionConflict:
                 version = -1
@@ -261,15 +275,25 @@ class Scheduler:
         self._passed[state.name] = max(upto, after)
         return begun
 
+    def _make_room(self, state: ScheduleState, event: RecordedEvent) -> None:
+        """End the oldest of what runs, where the schedule says so and there is no room for one more."""
+        assert state.schedule is not None
+        limit = state.schedule.limit
+        if limit is not None and state.schedule.overlap == "terminate_other":
+            running = self._still_open(state)[0]
+            if len(running) >= limit:
+                make_room(self._engine, state, to_us(event.at), running[: len(running) + 1 - limit], force=True)
+                self._read()
+
     async def _take(self, state: ScheduleState, event: RecordedEvent, now_us: int) -> list[Handle]:
         schedule = state.schedule
         assert schedule is not None
         happened_us = to_us(event.at)
         one = Span(happened_us, happened_us, 1)
-        running, ended = (0, []) if schedule.limit is None else self._still_open(state)
+        running, ended = ([], []) if schedule.limit is None else self._still_open(state)
         if now_us - to_us(event.recorded_at) > max(schedule.catch_up_us, LATE_US):
             self._append(state, "schedule.missed", _missed(one, "nobody_ran") | {"position": event.position})
-        elif schedule.limit is not None and running >= schedule.limit:
+        elif schedule.limit is not None and len(running) >= schedule.limit:
             self._append(state, "schedule.missed", _missed(one, "overlap") | {"position": event.position})
         else:
             return await self._fire(state, happened_us, "event", now_us, ended, event)

@@ -14,6 +14,7 @@ SCHEDULE_EVENTS: Final = (
     "schedule.buffered",
     "schedule.defined",
     "schedule.fired",
+    "schedule.made_room",
     "schedule.missed",
     "schedule.paused",
     "schedule.removed",
@@ -124,5 +125,5 @@ def _missed(state: ScheduleState, facts: dict[str, Any]) -> None:
         state.done_position = max(state.done_position, facts["position"])
     else:
         state.done_us = max(state.done_us, last_us)
-        if state.buffered_us == last_us:
+        if state.buffered_us is not None and to_us(facts["first"]) <= state.buffered_us <= last_us:
             state.buffered_us = None

@@ -161,6 +161,7 @@ _OVER: Final = ("execution.completed", "execution.failed", "execution.cancelled"
 _FROM_OUTSIDE: Final = (
     "approval.granted",
     "approval.rejected",
+    "child.cancel_requested",
     "child.ended",
     "execution.cancel_requested",
     "input.received",
@@ -169,7 +170,7 @@ _FROM_OUTSIDE: Final = (
 """What another worker may append to an execution that is not its own: a word from outside."""
 _ON_TAKING: Final = ("code.upgraded", "execution.parked", "replay.diverged")
 """What a worker says that takes an execution over, before its claim or, when it cannot go on with it, instead."""
-_AFTER_THE_END: Final = ("child.ended", "execution.corrected", "intervention.recorded", "judgement.recorded")
+_AFTER_THE_END: Final = ("execution.corrected", "intervention.recorded", "judgement.recorded")
 
 
 class _Attempt(NamedTuple):
@@ -210,9 +211,13 @@ def _attempts(events: list[RecordedEvent]) -> dict[tuple[str, int], _Attempt]:
     found: dict[tuple[str, int], _Attempt] = {}
     last: dict[str, int] = {}
     over = ""
+    forced = False
     for event in events:
         noun, _, verb = event.type.partition(".")
-        if over and event.type not in _AFTER_THE_END and not event.facts.get("reopened"):
+        forced = forced or bool(event.facts.get("force"))
+        # Who ends an execution by force does not wait for those that are telling it of their own end just then.
+        told = forced and event.type == "child.ended"
+        if over and event.type not in _AFTER_THE_END and not told and not event.facts.get("reopened"):
             raise PromiseBroken("P5", f"recorded behind {over}", event)
         if event.type in _OVER:
             over = event.type

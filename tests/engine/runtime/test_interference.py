@@ -68,6 +68,22 @@ def test_an_append_without_an_answer_changes_nothing(fail: bool, fault: Exceptio
         sound(inner)
 
 
+@pytest.mark.parametrize("fault", [Between.LOST, Between.LANDED], ids=["lost", "landed"])
+def test_an_append_that_is_tried_again_is_the_same_append(fault: Exception) -> None:
+    """The same events under the same ids: only so can the store tell that it has them already."""
+    tried: list[list[tuple[str, str]]] = []
+
+    def before(number: int, batch: Batch) -> Exception | None:
+        tried.append([(append.stream, event.id) for append in batch for event in append.events])
+        return fault if number == 3 else None
+
+    eventfully(Between(MemoryStore(), before), True)
+
+    assert tried[3] == tried[2]
+    ids = [id_ for batch in tried[:3] + tried[4:] for _, id_ in batch]
+    assert len(ids) == len(set(ids))
+
+
 def test_a_store_that_refuses_for_a_while_is_waited_for() -> None:
     """A locked or full store is never a step's failure."""
     inner = MemoryStore()

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
-from actum.engine.schedules.deciding import Buffer, Fire, Miss, decide_schedule
+from actum.engine.schedules.deciding import Buffer, Fire, Miss, Terminate, decide_schedule
 from actum.engine.schedules.definition import schedule_of
 from actum.engine.schedules.state import ScheduleState
 from actum.engine.schedules.times import Span, occurrences
+from actum.errors import BadInput
 from actum.testing.clock import NOON_US
 
 HOUR_US = 3_600_000_000
@@ -80,6 +81,12 @@ def test_what_is_older_than_the_window_is_missed_even_with_all() -> None:
         ("allow", {}, 7, [fire(1)]),
         ("allow", {"max_running": 2}, 2, [Miss(hours(1), "overlap")]),
         ("skip", {"max_running": 2}, 1, [fire(1)]),
+        ("cancel_other", {}, 0, [fire(1)]),
+        ("cancel_other", {}, 1, [Buffer(NOON_US + HOUR_US, cancel=1)]),
+        ("cancel_other", {"max_running": 3}, 4, [Buffer(NOON_US + HOUR_US, cancel=2)]),
+        ("terminate_other", {}, 1, [Terminate(NOON_US + HOUR_US, 1)]),
+        ("terminate_other", {"max_running": 2}, 1, [fire(1)]),
+        ("terminate_other", {"max_running": 2}, 3, [Terminate(NOON_US + HOUR_US, 2)]),
     ],
 )
 def test_where_others_run_the_policy_says_what_becomes_of_it(
@@ -95,6 +102,26 @@ def test_only_one_is_kept_and_it_begins_when_there_is_room() -> None:
 
     assert decide_schedule(it, NOON_US + 2 * HOUR_US, 1) == [Miss(hours(2), "overlap")]
     assert decide_schedule(it, NOON_US + HOUR_US + 5, 0) == [Fire(NOON_US + HOUR_US, "buffered")]
+
+
+def test_the_newest_takes_the_place_of_the_one_that_waits() -> None:
+    """With `cancel_other` what waits is missed when the next is due, and not when nothing is."""
+    it = state(NOON_US + HOUR_US, buffered_us=NOON_US + HOUR_US, overlap="cancel_other")
+    waits = NOON_US + 2 * HOUR_US
+
+    assert decide_schedule(it, NOON_US + HOUR_US + 5, 1) == []
+    assert decide_schedule(it, waits, 1) == [Miss(hours(1), "overlap"), Buffer(waits, cancel=1)]
+    assert decide_schedule(it, NOON_US + HOUR_US + 5, 0) == [Fire(NOON_US + HOUR_US, "buffered")]
+    assert decide_schedule(it, waits, 0) == [Miss(hours(1), "overlap"), fire(2)]
+
+
+def test_what_would_begin_only_to_be_ended_is_refused() -> None:
+    """`missed` all contradicts a policy by which the newest ends the others; events are not kept for later."""
+    for overlap in ("cancel_other", "terminate_other"):
+        with pytest.raises(BadInput, match="only to end one another"):
+            schedule_of("hourly", "flow", every="1h", missed="all", overlap=overlap)
+    with pytest.raises(BadInput, match="none is kept for later"):
+        schedule_of("after", "flow", on="execution.failed", overlap="cancel_other")
 
 
 @pytest.mark.parametrize("status", ["paused", "removed"])
