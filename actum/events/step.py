@@ -37,6 +37,8 @@ class StepScheduled(StepFacts):
     """Which of them are rate limits, of which nothing is given back."""
     breaker: Name | None = None
     """The circuit breaker that must let it through."""
+    priority: int | None = None
+    """Its own, over that of its execution."""
     compensation: Name | None = None
     undo_group: Name | None = None
     pivot: bool | None = None

@@ -169,7 +169,7 @@ def test_a_token_is_not_given_back_and_its_time_is_known() -> None:
     assert table.settle() == [first]
     del table.part.held[first]
     settled = settle(table.book, table.rules, {}, table.now_us)
-    assert settled == ([], table.now_us + 1_000_000)
+    assert settled == ([], table.now_us + 1_000_000, {})
     table.now_us += 1_000_000
     assert table.settle() == [second]
 
