@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +14,9 @@ from actum.engine import Engine, Graph, Retry, load_graph, step, workflow
 from actum.engine.functions.workflow import Workflow
 from actum.engine.resources import Pool, RateLimit, Resources
 from actum.errors import BadInput, ExecutionFailed
-from actum.eventstore import EventStore
+from actum.eventstore import EventStore, open_store
 from actum.eventstore.memory import MemoryStore
-from tests.engine.world import engine_on, sound, virtually
+from tests.engine.world import engine_on, really, sound, until, virtually
 
 ONE_GPU = Resources(pools=[Pool("gpu", 1), Pool("cpu", 1)], limits=[RateLimit("api", 1, per="1s")])
 DONE: list[str] = []
@@ -624,3 +626,33 @@ def test_a_graph_holds_too() -> None:
     store = played(main)
     assert DONE == ["a", "a", "g"]
     assert types(store, "g")[:4] == ["started", "queued", "admitted", "step.scheduled"]
+
+
+def test_another_process_can_ask_for_room(tmp_path: Path) -> None:
+    """Over all that share the store: who holds it hears of it, gives it back, and gets it again."""
+    DONE.clear()
+
+    @workflow(needs={"gpu": 1}, preemptible=True)
+    async def long(ctx: Any) -> None:
+        while not await work("low", 0.02) or "high" not in DONE:
+            pass
+
+    @workflow(needs={"gpu": 1})
+    async def urgent(ctx: Any) -> None:
+        await work("high", 0.01)
+
+    async def main() -> None:
+        url = f"sqlite:///{tmp_path}/s.db"
+        with closing(open_store(url)) as one, closing(open_store(url)) as two:
+            async with Engine(one, resources=ONE_GPU) as here, Engine(two, resources=ONE_GPU) as there:
+                low = await here.start(long, id="low")
+                await until(lambda: DONE)
+                high = await there.start(urgent, id="high", priority=1)
+                await asyncio.gather(low.result(), high.result())
+                assert idle(here)
+                assert idle(there)
+            sound(one)
+            assert types(one, "low").count("preempted") == 1
+            assert types(one, "low").count("admitted") == 2
+
+    really(main())

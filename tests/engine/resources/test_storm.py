@@ -155,7 +155,7 @@ async def trouble(engine: Engine, ids: list[str], chance: random.Random) -> None
 
 
 @pytest.mark.parametrize("flow", [works, holds], ids=["steps", "throughout"])
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32))
 def test_nothing_is_exceeded_lost_or_left(flow: Workflow, seed: int) -> None:
     """Retries, time-outs, races, compensations, people, a store that fails and workers that die."""
