@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actum.events.facts import Attribute, AttributeName, Count, Digest, DurationUs, Facts, Instant, Name, UsedFacts
+from actum.events.facts import (
+    Attribute,
+    AttributeName,
+    Count,
+    Digest,
+    DurationUs,
+    Facts,
+    Instant,
+    Name,
+    PoolName,
+    UsedFacts,
+)
 
 __all__ = ["EVENTS"]
 
@@ -71,7 +82,7 @@ class ExecutionQueued(Facts):
     admitted. From then on it waits again whenever it was preempted, paused, parked or taken over."""
 
     type = "execution.queued"
-    needs: dict[Name, Annotated[int, Field(ge=1, lt=2**53)]]
+    needs: dict[PoolName, Annotated[int, Field(ge=1, lt=2**53)]]
     """How much of which pool."""
     preemptible: bool = False
     """It may be asked to give all of it back between two steps."""
@@ -88,9 +99,9 @@ class ExecutionPreempted(Facts):
     """It gave back what it held, while none of its steps was under way, and waits to be admitted again."""
 
     type = "execution.preempted"
-    needs: dict[Name, Annotated[int, Field(ge=1, lt=2**53)]]
+    needs: dict[PoolName, Annotated[int, Field(ge=1, lt=2**53)]]
     """What it gave back."""
-    priority: int
+    priority: Annotated[int, Field(ge=-1_000_000, lt=1_000_000)]
     """That of whoever waits for it."""
     compensation: bool | None = None
     """It is for something that is to be undone, which goes before all new work."""

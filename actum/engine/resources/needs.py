@@ -68,6 +68,9 @@ def needs_of(needs: Mapping[str, int] | None, breaker: str | None, priority: int
         priority = check_priority(priority)
     if needs is not None and not isinstance(needs, Mapping):
         raise BadInput(f"needs is a mapping of names to amounts, not {needs!r}")
+    for name in needs or ():
+        if isinstance(name, str) and not name.isascii():  # it is a key in an event's facts
+            raise BadInput(f"needs: a name is of ASCII characters, not {name!r}")
     units = {check_name(name, "needs"): check_amount(amount, f"needs.{name}") for name, amount in (needs or {}).items()}
     return Needs(units, "" if breaker is None else check_name(breaker, "breaker"), priority=priority)
 
