@@ -184,7 +184,7 @@ def test_half_open_admits_so_many_probes_at_a_time() -> None:
     asks = [table.ask({}, breaker="down") for _ in range(5)]
     table.now_us += 1
     table.gates = {"down": Gate("open", table.now_us)}
-    assert settle(table.book, rules, table.gates, table.now_us) == ([], table.now_us + 60_000_000)
+    assert settle(table.book, rules, table.gates, table.now_us) == ([], table.now_us + 60_000_000, {})
     table.now_us += 60_000_000
     table.gates = {"down": Gate("half_open", table.now_us)}
     assert table.settle() == asks[:2]
