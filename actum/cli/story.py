@@ -38,6 +38,7 @@ _STYLE = {
     "cancelled": "yellow",
     "cancel_requested": "bold yellow",
     "paused": "yellow",
+    "preempted": "yellow",
     "withdrawn": "dim",
     "skipped": "dim",
     "diverged": "red",
@@ -103,6 +104,8 @@ def _detail(event: RecordedEvent) -> str:
         parts.append(_why(facts, value))
     elif event.type == "execution.resumed" and facts.get("steps"):
         parts.append(f"again: {', '.join(facts['steps'])}")
+    elif event.type == "execution.preempted":
+        parts.append("for a compensation" if facts.get("compensation") else f"for priority {facts['priority']}")
     elif event.type == "execution.paused":
         parts.append(facts.get("reason") or "")
     elif event.type == "intervention.recorded" and isinstance(value, dict):

@@ -14,7 +14,7 @@ from actum.events import parse_instant
 if TYPE_CHECKING:
     from actum.engine.definitions import Code
 
-__all__ = ["Labels", "Options", "labels_of"]
+__all__ = ["Labels", "Options", "check_priority", "labels_of"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}", re.ASCII)
 _MOST: Final = 32
@@ -35,8 +35,7 @@ def labels_of(
     priority: int = 0, tags: Sequence[str] = (), attributes: Mapping[str, str | int | bool] | None = None
 ) -> Labels:
     """Raises `BadInput`, naming the one that is wrong."""
-    if type(priority) is not int or abs(priority) > _HIGHEST:
-        raise BadInput(f"a priority is a whole number from -{_HIGHEST:,} to {_HIGHEST:,}, not {priority!r}")
+    check_priority(priority)
     if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
         raise BadInput(f"tags are a list of names, not {tags!r}")
     for tag in tags:
@@ -53,6 +52,13 @@ def labels_of(
     if len(tags) > _MOST or len(given) > _MOST:
         raise BadInput(f"an execution has at most {_MOST} tags and as many attributes")
     return Labels(priority, tuple(dict.fromkeys(tags)), given or None)
+
+
+def check_priority(priority: Any) -> int:
+    """Raises `BadInput` for what is none."""
+    if type(priority) is not int or abs(priority) > _HIGHEST:
+        raise BadInput(f"a priority is a whole number from -{_HIGHEST:,} to {_HIGHEST:,}, not {priority!r}")
+    return priority
 
 
 def _check_value(name: str, value: Any) -> None:

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actum.events.facts import Attribute, AttributeName, Count, Digest, DurationUs, Facts, Instant, Name, UsedFacts
+from actum.events.facts import (
+    Attribute,
+    AttributeName,
+    Count,
+    Digest,
+    DurationUs,
+    Facts,
+    Instant,
+    Name,
+    PoolName,
+    UsedFacts,
+)
 
 __all__ = ["EVENTS"]
 
@@ -64,6 +75,36 @@ class ExecutionReleased(Facts):
 
     type = "execution.released"
     worker: Name
+
+
+class ExecutionQueued(Facts):
+    """It is to hold this from before its first step until its end, and waits for it: no step starts before it is
+    admitted. From then on it waits again whenever it was preempted, paused, parked or taken over."""
+
+    type = "execution.queued"
+    needs: dict[PoolName, Annotated[int, Field(ge=1, lt=2**53)]]
+    """How much of which pool."""
+    preemptible: bool = False
+    """It may be asked to give all of it back between two steps."""
+
+
+class ExecutionAdmitted(Facts):
+    """It has been given what it holds, and goes on."""
+
+    type = "execution.admitted"
+    waited_us: DurationUs | None = None
+
+
+class ExecutionPreempted(Facts):
+    """It gave back what it held, while none of its steps was under way, and waits to be admitted again."""
+
+    type = "execution.preempted"
+    needs: dict[PoolName, Annotated[int, Field(ge=1, lt=2**53)]]
+    """What it gave back."""
+    priority: Annotated[int, Field(ge=-1_000_000, lt=1_000_000)]
+    """That of whoever waits for it."""
+    compensation: bool | None = None
+    """It is for something that is to be undone, which goes before all new work."""
 
 
 class ExecutionPaused(Facts):
@@ -184,6 +225,9 @@ EVENTS: tuple[type[Facts], ...] = (
     ExecutionStarted,
     ExecutionClaimed,
     ExecutionReleased,
+    ExecutionQueued,
+    ExecutionAdmitted,
+    ExecutionPreempted,
     ExecutionPaused,
     ExecutionResumed,
     ExecutionParked,

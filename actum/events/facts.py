@@ -19,6 +19,7 @@ __all__ = [
     "Facts",
     "Instant",
     "Name",
+    "PoolName",
     "Reserved",
     "StepFacts",
     "UsedFacts",
@@ -32,6 +33,7 @@ def _check_instant(text: str) -> str:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
+PoolName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 DurationUs = Annotated[int, Field(ge=0, lt=2**53, description="microseconds")]
 Instant = Annotated[str, AfterValidator(_check_instant)]

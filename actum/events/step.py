@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from actum.events.facts import AttemptUsed, Count, DurationUs, Facts, Instant, Name, Reserved, StepFacts
+from actum.events.facts import AttemptUsed, Count, DurationUs, Facts, Instant, Name, PoolName, Reserved, StepFacts
 
 __all__ = ["EVENTS"]
 
@@ -31,12 +31,14 @@ class StepScheduled(StepFacts):
     """It is due, and waits for what it needs: `step.started` says that it has got it. Payload: as of that event."""
 
     type = "step.scheduled"
-    needs: dict[Name, Annotated[int, Field(ge=1, lt=2**53)]] | None = None
+    needs: dict[PoolName, Annotated[int, Field(ge=1, lt=2**53)]] | None = None
     """How much of which pool, or how many of which rate limit."""
     limits: list[Name] | None = None
     """Which of them are rate limits, of which nothing is given back."""
     breaker: Name | None = None
     """The circuit breaker that must let it through."""
+    priority: Annotated[int, Field(ge=-1_000_000, lt=1_000_000)] | None = None
+    """Its own, over that of its execution."""
     compensation: Name | None = None
     undo_group: Name | None = None
     pivot: bool | None = None

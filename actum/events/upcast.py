@@ -43,6 +43,9 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
         "execution.parked",
         "execution.paused",
         "execution.released",
+        "execution.queued",
+        "execution.admitted",
+        "execution.preempted",
         "execution.resumed",
         "execution.started",
         "code.upgraded",
@@ -106,7 +109,7 @@ CURRENT: Final[dict[str, int]] = dict.fromkeys(
     "step.cancelled": 2,
     "step.completed": 2,
     "step.failed": 2,
-    "step.scheduled": 2,
+    "step.scheduled": 3,
     "step.started": 3,
     "step.timed_out": 2,
     "transition.taken": 2,
@@ -137,6 +140,7 @@ UPCASTERS: dict[tuple[str, int], Callable[[Facts], Facts]] = {
     ("step.completed", 1): _as_it_was,
     ("step.failed", 1): _as_it_was,
     ("step.scheduled", 1): _as_it_was,
+    ("step.scheduled", 2): _as_it_was,  # of the priority of its execution
     ("step.started", 2): _as_it_was,
     ("step.timed_out", 1): _as_it_was,
     ("workflow.published", 1): _as_it_was,  # kinds that have come since are additions

@@ -97,6 +97,11 @@ EXAMPLES: dict[str, Example] = {
     ),
     "execution.claimed": Example({"worker": "w-3f9a", "reason": "takeover"}),
     "execution.released": Example({"worker": "w-3f9a"}),
+    "execution.queued": Example({"needs": {"gpu": 1}, "preemptible": True}),
+    "execution.admitted": Example({"waited_us": 90_000_000}, after="execution.queued"),
+    "execution.preempted": Example(
+        {"needs": {"gpu": 1}, "priority": 9, "compensation": True}, after="execution.admitted"
+    ),
     "execution.paused": Example({"reason": "waiting for the bank"}, actor=PERSON),
     "execution.resumed": Example({"reopened": True, "steps": ["left/match#0"]}, actor=PERSON),
     "execution.parked": Example({"reason": "in_doubt", "step": "match"}, {"detail": "the worker was killed twice"}),
@@ -125,6 +130,7 @@ EXAMPLES: dict[str, Example] = {
             "needs": {"gpu": 1, "openai": 2},
             "limits": ["openai"],
             "breaker": "payments",
+            "priority": 9,
             "compensation": "unmatch",
             "undo_group": "booking",
             "pivot": True,

@@ -47,6 +47,7 @@ class FunctionPlanner(BranchDriver):
     def __init__(self, workflow: Workflow, execution: str) -> None:
         self._workflow = workflow
         self.budget = workflow.budget
+        self.hold = workflow.hold
         super().__init__(execution)
         self._signals: dict[str, deque[Any]] = {}
         """Name → values that nobody has read."""

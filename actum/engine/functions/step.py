@@ -133,6 +133,7 @@ def step(
     estimate: Estimate | None = None,
     needs: Mapping[str, int] | None = None,
     breaker: str | None = None,
+    priority: int | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 def step(
     fn: Any = None,
@@ -154,6 +155,7 @@ def step(
     estimate: Estimate | None = None,
     needs: Mapping[str, int] | None = None,
     breaker: str | None = None,
+    priority: int | None = None,
 ) -> Any:
     """Make a function a step: inside a workflow its calls are recorded before and after, retried and undone.
 
@@ -185,12 +187,13 @@ def step(
     - `estimate`: what one attempt uses, at most or about. So much is kept of a budget while it is under way, so that
       steps side by side do not overrun it together. Without one it is what this step has used on average so far.
     - `needs`: what of the engine's pools and rate limits an attempt must have before it begins, by name: `{"gpu": 1}`.
-      Until then the step is scheduled. `breaker`: the circuit breaker that stands before it.
+      Until then the step is scheduled. `breaker`: the circuit breaker that stands before it. `priority`: its own where
+      several wait, in the place of its execution's.
 
     Raises `BadInput` for a name with `/` or `#` in it, and for a duration, a retry, a class or an amount that is none.
     """
 
-    required = needs_of(needs, breaker)
+    required = needs_of(needs, breaker, priority)
 
     def wrap(function: Callable[P, R]) -> Step[P, R]:
         spec = spec_of(

@@ -15,6 +15,7 @@ from actum.engine.functions.step import hints_of, name_of, short
 from actum.engine.labels import labels_of
 from actum.engine.payloads.classes import Classes, classes_of_function
 from actum.engine.payloads.codec import Checked, checker_for, why
+from actum.engine.resources.needs import hold_of
 from actum.engine.rules.budgets import Budget
 from actum.errors import BadInput, near_miss
 
@@ -37,6 +38,8 @@ class Workflow:
         tags: Sequence[str] = (),
         attributes: Mapping[str, str | int | bool] | None = None,
         budget: Budget | None = None,
+        needs: Mapping[str, int] | None = None,
+        preemptible: bool = False,
     ) -> None:
         if not inspect.iscoroutinefunction(fn):
             raise BadInput(f"a workflow is an async function; {name_of(fn)!r} is not")
@@ -46,6 +49,7 @@ class Workflow:
         if not self.name or "/" in self.name or not self.name.isprintable() or len(self.name) > 200:
             raise BadInput(f"a workflow's name is 1 to 200 printable characters without '/', not {self.name!r}")
         self.budget = None if budget is None else budget.checked(f"workflow {self.name!r}")
+        self.hold = hold_of(needs, preemptible)
         self.timeout_s = None if timeout is None else seconds(timeout)
         self.labels = labels_of(priority, tags, attributes)
         self._inputs = list(inspect.signature(fn).parameters.values())[1:]
@@ -135,6 +139,8 @@ def workflow(
     tags: Sequence[str] = (),
     attributes: Mapping[str, str | int | bool] | None = None,
     budget: Budget | None = None,
+    needs: Mapping[str, int] | None = None,
+    preemptible: bool = False,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Workflow]: ...
 def workflow(
     fn: Any = None,
@@ -146,6 +152,8 @@ def workflow(
     tags: Sequence[str] = (),
     attributes: Mapping[str, str | int | bool] | None = None,
     budget: Budget | None = None,
+    needs: Mapping[str, int] | None = None,
+    preemptible: bool = False,
 ) -> Any:
     """Make an async function, whose first parameter is `ctx`, a durable workflow.
 
@@ -157,12 +165,23 @@ def workflow(
     - `timeout`: how long an execution may take; seconds, or text such as `"1h"`. Then it is cancelled from inside: the
       workflow may clean up, what has completed is undone, and it has failed with the outcome `timeout`.
     - `budget`: what one execution may spend, with its children: before each step it is looked at whether there is room.
+    - `needs`: what of the engine's pools an execution holds from before its first step until its end: `{"gpu": 1}`.
+      With `preemptible`, it gives that back between two steps when somebody of a higher priority waits for it, and goes
+      on when it has got it again.
     - `priority`, `tags`, `attributes`: of its executions, unless they are started with others; see `Engine.start`.
     """
 
     def wrap(function: Any) -> Workflow:
         return Workflow(
-            function, name, timeout=timeout, priority=priority, tags=tags, attributes=attributes, budget=budget
+            function,
+            name,
+            timeout=timeout,
+            priority=priority,
+            tags=tags,
+            attributes=attributes,
+            budget=budget,
+            needs=needs,
+            preemptible=preemptible,
         )
 
     return wrap if fn is None else wrap(fn)

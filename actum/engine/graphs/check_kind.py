@@ -23,6 +23,7 @@ from actum.engine.graphs.place import Place
 from actum.engine.graphs.references import Known, Values
 from actum.engine.graphs.templates import parse
 from actum.engine.graphs.times import instant_us
+from actum.engine.resources.needs import why_twice
 from actum.errors import BadInput, near_miss
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ def check_kind(graph: Graph, step: GraphStep, ids: dict[str, int], known: Known,
         inner = None if isinstance(step.does.workflow, str) else step.does.workflow
         _check_nothing_inside(step.budget, place / "budget")
         _check_nothing_inside(None if inner is None else inner.budget, place / "workflow" / "budget")
+        if inner is not None and inner.hold is not None:
+            raise (place / "workflow" / "needs").error(
+                "is of a whole execution, and a workflow inside is none; say it of the outer one, or of the steps "
+                "inside, or publish the inner one and run it by name"
+            )
+    twice = why_twice(step.needs, graph.hold)
+    if twice:
+        raise (place / "needs").error(f"can never be given: {twice}")
     for index, name in enumerate(step.services):
         check_name(name, place / "services" / index, "a service")
         if name in step.inputs:

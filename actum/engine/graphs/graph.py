@@ -40,7 +40,7 @@ from actum.engine.graphs.kinds import (
 from actum.engine.graphs.place import Place
 from actum.engine.payloads.classes import Classes, classes_of_schemas, escaped
 from actum.engine.payloads.json_values import plain
-from actum.engine.resources.needs import needs_of
+from actum.engine.resources.needs import Hold, hold_of, needs_of
 from actum.engine.rules.retry import Retry
 from actum.errors import BadInput
 
@@ -95,6 +95,8 @@ class Graph(OtherSteps):
     """What `defaults` has said for the steps that are added from then on."""
     also_start: tuple[str, ...] = ()
     """Steps that start together with the one at `start_at`."""
+    hold: Hold | None = None
+    """What an execution holds from before its first step until its end."""
 
     # -- building ------------------------------------------------------------------------------------------------
 
@@ -149,6 +151,7 @@ class Graph(OtherSteps):
         depends_on: Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | None = None,
         needs: Mapping[str, int] | None = None,
         breaker: str | None = None,
+        priority: int | None = None,
     ) -> Graph:
         """With one more step; the first one added is where the graph starts.
 
@@ -175,7 +178,7 @@ class Graph(OtherSteps):
           `when`, `expires`, `on_expired` and `every`: another way to write the transitions into this step and its
           `join`, as in files. `build` makes transitions of them.
         - `max_visits`: how often it may start in one execution; a cycle needs one.
-        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`, `needs`, `breaker`: as for `step`.
+        - `on_doubt`, `verify`, `tool`, `undo_group`, `pivot`, `needs`, `breaker`, `priority`: as for `step`.
 
         Raises `BadInput` (`DefinitionError` names the place) for what cannot be meant; what concerns several steps
         is found when the graph is first used.
@@ -188,7 +191,7 @@ class Graph(OtherSteps):
             tries = Retry.of(retry)
             timeout_s = None if timeout is None else seconds(timeout)
             code = Code.of(run)
-            required = needs_of(needs, breaker)
+            required = needs_of(needs, breaker, priority)
         except BadInput as exc:
             raise place.error(str(exc)) from None
         stated, catches = stated_on_error(on_error, fallback)
@@ -279,6 +282,14 @@ class Graph(OtherSteps):
             return replace(self, timeout_s=seconds(duration))
         except BadInput as exc:
             raise (self.place / "timeout").error(str(exc)) from None
+
+    def holding(self, needs: Mapping[str, int], *, preemptible: bool = False) -> Graph:
+        """Holding this of the engine's pools from before the first step until the end: `needs` and `preemptible` of
+        `workflow`."""
+        try:
+            return replace(self, hold=hold_of(needs, preemptible))
+        except BadInput as exc:
+            raise (self.place / "needs").error(str(exc)) from None
 
     def start(self, id: str, *more: str) -> Graph:
         """Starting at this step, or at several at once."""

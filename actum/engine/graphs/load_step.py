@@ -82,6 +82,7 @@ _ONLY_STEPS: Final = (
         "every",
         "executor",
         "needs",
+        "priority",
         "breaker",
     ),
 )
@@ -158,7 +159,7 @@ def read_step(model: StepModel, defaults: ErrorHandlingModel, inner: ReadInner, 
 
 def _needs(model: StepModel, place: Place) -> Needs | None:
     try:
-        return needs_of(model.needs, model.breaker)
+        return needs_of(model.needs, model.breaker, model.priority)
     except BadInput as exc:
         raise place.error(str(exc)) from None
 

@@ -168,6 +168,7 @@ class StepModel(_Model):
     executor: str = ""
     needs: dict[str, Any] | None = None
     breaker: str | None = None
+    priority: int | None = None
 
 
 class TransitionModel(_Model):
@@ -212,6 +213,8 @@ class GraphModel(_Model):
     output_schema: dict[str, Any] | None = None
     outputs: Any = None
     budget: BudgetModel | None = None
+    needs: dict[str, Any] | None = None
+    preemptible: bool = False
     timeout: Any = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     schema_: str | None = _also("$schema")

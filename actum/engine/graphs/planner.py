@@ -56,6 +56,7 @@ class GraphPlanner:
     def __init__(self, graph: Graph, execution: str = "") -> None:
         self.execution = execution
         self.budget = graph.budget
+        self.hold = graph.hold
         self.started_us = 0
         """When the execution was started."""
         self.now_us = 0

@@ -16,7 +16,8 @@ from actum.engine.graphs.model import ErrorHandlingModel, GraphModel, read_model
 from actum.engine.graphs.place import Place
 from actum.engine.graphs.source import read_file
 from actum.engine.graphs.templates import canonical
-from actum.errors import DefinitionError, near_miss
+from actum.engine.resources.needs import Hold, hold_of
+from actum.errors import BadInput, DefinitionError, near_miss
 
 __all__ = ["graph_of"]
 
@@ -98,6 +99,7 @@ def graph_of(
         base,
         modules,
         budget=read_budget(model.budget, place / "budget"),
+        hold=_hold(model, place),
         at=place.path,
         also_start=starts[1:],
     )
@@ -117,6 +119,13 @@ def _parameters(given: Any) -> tuple[Parameter, ...]:
     if isinstance(given, dict):
         return tuple(Parameter(name, default=default) for name, default in given.items())
     return tuple(Parameter(one.name, one.schema_, one.required, one.default, one.description) for one in given)
+
+
+def _hold(model: GraphModel, place: Place) -> Hold | None:
+    try:
+        return hold_of(model.needs, model.preemptible)
+    except BadInput as exc:
+        raise place.error(str(exc)) from None
 
 
 def _max_visits(model: GraphModel, place: Place) -> int | None:

@@ -47,6 +47,8 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
             "output_schema": graph.output_schema,
             "outputs": graph.outputs,
             "budget": _budget(graph.budget),
+            "needs": dict(graph.hold.needs.units) if graph.hold else None,
+            "preemptible": graph.hold.preemptible or None if graph.hold else None,
             "metadata": graph.metadata or None,
             "timeout": graph.timeout_s,
         }
@@ -113,6 +115,7 @@ def _step(step: GraphStep) -> dict[str, Any]:
         "every": None if step.every is None else _every(step.every),
         "needs": dict(step.needs.units) or None if step.needs else None,
         "breaker": step.needs.breaker or None if step.needs else None,
+        "priority": step.needs.priority if step.needs else None,
         "retry": _retry(step.retry),
         "compensate": step.compensate.ref if step.compensate else None,
         "on_error": _on_error(step),

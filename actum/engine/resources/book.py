@@ -28,6 +28,10 @@ class Ask(NamedTuple):
     by: dict[str, str] = {}  # noqa: RUF012 - never changed
     """What quotas tell it apart by: name → value."""
     granted_us: int = 0
+    stays: bool = False
+    """It is held over many steps, and was let in before: it is not turned away from a full line."""
+    preemptible: bool = False
+    """Who holds it gives it back between two steps, when somebody of a higher rank waits for it."""
 
     @property
     def line(self) -> tuple[Any, ...]:

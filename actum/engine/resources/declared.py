@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from actum.engine.durations import seconds
-from actum.engine.resources.needs import Needs, check_amount, check_name
+from actum.engine.resources.needs import Hold, Needs, check_amount, check_name, why_twice
 from actum.errors import BadInput, near_miss
 
 __all__ = ["Breaker", "Pool", "Quota", "RateLimit", "Resources"]
@@ -141,10 +141,35 @@ class Resources:
         """What executions are told apart by: the share's, and those of quotas."""
         return {self.share, *(quota.per for quota in self.quotas)}
 
-    def resolve(self, needs: Needs) -> Needs:
-        """The same with rate limits told from pools; and with the reason when it can never be given."""
-        refused = self._never(needs)
-        return Needs(needs.units, needs.breaker, tuple(name for name in needs.units if name in self.limits), refused)
+    def resolve(self, needs: Needs, hold: Hold | None = None) -> Needs:
+        """The same with rate limits told from pools; and with the reason when it can never be given.
+
+        `hold` is what the execution holds already.
+        """
+        refused = self._never(needs) or ("" if hold is None else why_twice(needs, hold))
+        return Needs(
+            needs.units,
+            needs.breaker,
+            tuple(name for name in needs.units if name in self.limits),
+            refused,
+            needs.priority,
+        )
+
+    def resolve_hold(self, needs: Needs) -> Needs:
+        """The same for what an execution holds throughout."""
+        return replace(needs, refused=self._never_held(needs))
+
+    def check_hold(self, hold: Hold | None) -> None:
+        """Raises `BadInput` when an execution can never have what it is to hold throughout."""
+        refused = "" if hold is None else self._never_held(hold.needs)
+        if refused:
+            raise BadInput(f"the workflow can never begin: {refused}; nothing was started")
+
+    def _never_held(self, needs: Needs) -> str:
+        for name in needs.units:
+            if name in self.limits:
+                return f"it holds {name!r}, which is a rate limit: what is taken of it cannot be held"
+        return self._never(needs)
 
     def check(self, step: str, needs: Needs | None) -> None:
         """Raises `BadInput` when a step can never have what it needs."""

@@ -62,6 +62,10 @@ class Desk:
         self._waiting: dict[str, Ask] = {}
         self._held: dict[str, Ask] = {}
         self._refused: dict[str, Failure] = {}
+        self.reclaimed: dict[str, tuple[int, int]] = {}
+        """What executions are to give back between two steps: id → the rank of who waits for it."""
+        self._returned: set[str] = set()
+        """Of what was held and given back since the last turn; it may be asked for again already."""
         self._fresh: dict[str, None] = {}
         """Asks that nobody has looked at yet."""
         self._of: dict[str, set[str]] = {}
@@ -83,8 +87,15 @@ class Desk:
 
     def ask(self, ask: Ask) -> Failure | bool:
         """Whether it has it, or why it will not get it. False: it waits, from now on, and is told."""
-        if ask.id in self._held:
+        held = self._held.get(ask.id)
+        if held is not None:
+            if held.rank != ask.rank:  # it has come to undo what it did: nobody goes before it any more
+                self._held[ask.id] = held._replace(rank=ask.rank)
+                self._soon()
             return True
+        before = self._waiting.get(ask.id)
+        if before is not None and before.rank != ask.rank:
+            self._unline(ask.id)
         refused = self._refused.pop(ask.id, None)
         if refused is not None:
             self._forget(ask.id)
@@ -100,6 +111,8 @@ class Desk:
     def give_back(self, id_: str, failed: Failure | None = None, *, known: bool = False) -> None:
         """It is not needed any more, or not waited for. With `known`, how the attempt ended counts at its breaker."""
         ask = self._held.pop(id_, None)
+        if ask is not None:
+            self._returned.add(id_)
         if ask is None:
             ask = self._unline(id_)
         elif ask.breaker and known:
@@ -109,9 +122,13 @@ class Desk:
             now_us = self._world.now_us()
             self._answers.append(Answer(ask.breaker, ask.granted_us, now_us, failed is not None, counts, kind))
         self._refused.pop(id_, None)
+        self.reclaimed.pop(id_, None)
         self._forget(id_)
         if ask is not None:
             self._soon()
+
+    def holds(self, id_: str) -> bool:
+        return id_ in self._held
 
     def asked_by(self, execution: str) -> set[str]:
         """What this execution holds or waits for."""
@@ -180,9 +197,9 @@ class Desk:
         self._again = False
         if self._closed:
             return
-        said = Said(self._worker, dict(self._held), self._heads(), self._counts(), self._answers)
+        said = Said(self._worker, dict(self._held), self._heads(), self._counts(), self._answers, self._returned)
         fresh = list(self._fresh)
-        self._answers = []
+        self._answers, self._returned = [], set()
         try:
             if self._shelf is None:
                 self._shelf = shelf_of(self._store, self._world.now_us)
@@ -212,6 +229,7 @@ class Desk:
         else:
             log.warning("resources could not be shared out; trying again", extra={"error": str(exc)})
         self._answers = [*said.answers, *self._answers]
+        self._returned |= said.returned
         self._turning = False
         self._set_timer(_AGAIN_S)
 
@@ -236,6 +254,10 @@ class Desk:
             self._unline(id_)
             self._refused[id_] = failure
             told.append(id_)
+        if turn.reclaimed or self.reclaimed:
+            reclaimed = {id_: rank for id_, rank in turn.reclaimed.items() if id_ in self._held}
+            told += [id_ for id_ in reclaimed.keys() | self.reclaimed.keys() if id_ not in told]
+            self.reclaimed = reclaimed
         if turn.granted and len(self._waiting) >= _SHOWN:
             self._again = True  # those behind them stand in the book now
         for id_ in told:
@@ -257,10 +279,15 @@ class Desk:
             return
         loop = asyncio.get_running_loop()
         at = loop.time() + delay_s
-        if self._waiting and self._shelf is not None and self._shelf.shared:
+        if self._looks and self._shelf is not None and self._shelf.shared:
             self._timer = loop.call_later(min(delay_s, _LOOK_S), self._look, at)
         else:
             self._timer = loop.call_later(delay_s, self._soon)
+
+    @property
+    def _looks(self) -> bool:
+        """Whether what others change may concern it before the next turn."""
+        return bool(self._waiting) or any(ask.preemptible for ask in self._held.values())
 
     def _look(self, at: float) -> None:
         self._timer = None
@@ -325,7 +352,7 @@ class Desk:
             for name in ask.units:
                 pool = self.rules.pools.get(name)
                 wait = here.get(name, (0, 0))[0] + turn.lines.get(name, 0)
-                if pool is not None and pool.queue is not None and wait > pool.queue:
+                if pool is not None and pool.queue is not None and not ask.stays and wait > pool.queue:
                     for other in (*ask.units, f"breaker {ask.breaker}"):
                         if other in here:
                             here[other] = (here[other][0] - 1, here[other][1])

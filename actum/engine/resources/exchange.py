@@ -3,7 +3,7 @@ what is its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ class Said:
     waiting: Sequence[Ask]
     lines: dict[str, tuple[int, int]] = field(default_factory=dict)
     answers: Sequence[Answer] = ()
+    returned: Set[str] = frozenset()
+    """What it has given back; of that it may ask for the same again."""
 
 
 class Turn(NamedTuple):
@@ -38,6 +40,8 @@ class Turn(NamedTuple):
     gates: dict[str, Gate]
     lines: dict[str, int]
     """Pool → how many wait, at other workers."""
+    reclaimed: dict[str, tuple[int, int]] = {}  # noqa: RUF012 - never changed
+    """What it is to give back between two steps: id → the rank of who waits for it."""
 
 
 def exchange(
@@ -46,7 +50,7 @@ def exchange(
     for worker in [worker for worker in book.parts if worker != said.worker and not alive(worker)]:
         del book.parts[worker]
     part = book.parts.setdefault(said.worker, Part())
-    asked = {ask.id for ask in said.waiting}
+    asked = {ask.id for ask in said.waiting} - said.returned
     kept = {id_: ask for id_, ask in part.held.items() if id_ in asked}  # given to it in the turn of another
     part.held = {**said.held, **kept}
     part.waiting = {ask.id: ask for ask in said.waiting if ask.id not in part.held}
@@ -62,7 +66,8 @@ def exchange(
     if not (part.held or part.waiting or part.lines):
         del book.parts[said.worker]
     due = None if settled.due_us is None else max(0, settled.due_us - now_us)
-    return Turn(granted, due, stand, lines)
+    mine = {id_: rank for id_, rank in settled.reclaimed.items() if id_ in part.held}
+    return Turn(granted, due, stand, lines, mine)
 
 
 def _gates(book: Book, said: Said, rules: Resources, now_us: int, gates: Gates, say: Say) -> dict[str, Gate]:

@@ -6,6 +6,8 @@
 - Who is the first that a pool has too little for is *first in line* there and stays it: what comes free is kept for
   it, and only a higher rank goes before. So a big need is met after at most as much was given back as it lacks. What
   others need elsewhere, or what is left beside it, is given meanwhile.
+- What a preemptible execution holds is asked back for those of a higher rank that wait for it: of the lowest rank
+  first, among equals what was given last, and nothing where that would not be enough.
 - Who waits for a quota of its own or for a breaker keeps nothing from others.
 """
 
@@ -31,6 +33,8 @@ class Granted(NamedTuple):
     asks: list[Ask]
     due_us: int | None
     """When more may be given though nobody gives anything back: a token comes, a breaker may be tried."""
+    reclaimed: dict[str, tuple[int, int]]
+    """What is asked back: who holds it → the rank of who waits for it."""
 
 
 def settle(book: Book, rules: Resources, gates: Mapping[str, Gate], now_us: int) -> Granted:
@@ -86,7 +90,7 @@ class _Pass:
             if line:
                 heappush(turns, (*self._turn(line[-1]), turn[-1]))
         book.first = {name: ask.id for name, ask in self._kept.items()}
-        return Granted(granted, min(self._dues, default=None))
+        return Granted(granted, min(self._dues, default=None), self._reclaim())
 
     def _turn(self, one: tuple[bool, int, str, str, Ask]) -> tuple[tuple[int, int], bool, int, int, str]:
         later, at_us, id_, _, ask = one
@@ -118,6 +122,40 @@ class _Pass:
             for name in ask.units:
                 self._kept.setdefault(name, ask)
         return not lacks
+
+    def _reclaim(self) -> dict[str, tuple[int, int]]:
+        holders = [ask for ask in self._book.held() if ask.preemptible]
+        if not holders:
+            return {}
+        holders.sort(key=lambda ask: (ask.rank, ask.granted_us, ask.id), reverse=True)
+        found: dict[str, tuple[int, int]] = {}
+        free = dict(self._free)
+        for ask in sorted(self._book.waiting(), key=lambda one: (one.rank, one.at_us, one.id)):
+            if not holders or ask.rank >= holders[0].rank:
+                break
+            if not self._passes(ask) or not self._has_quota(ask):
+                continue
+            if any(name not in self._free and name not in self._rules.limits for name in ask.units):
+                continue
+            lacks = {name: amount - free[name] for name, amount in ask.units.items() if amount > free.get(name, amount)}
+            back: list[Ask] = []
+            for holder in holders:
+                if not lacks or holder.rank <= ask.rank:
+                    break
+                if lacks.keys().isdisjoint(holder.units):
+                    continue
+                back.append(holder)
+                given = {name: left - holder.units.get(name, 0) for name, left in lacks.items()}
+                lacks = {name: left for name, left in given.items() if left > 0}
+            if not lacks:
+                for holder in back:
+                    holders.remove(holder)
+                    found[holder.id] = ask.rank
+                    for name in holder.units.keys() & free.keys():
+                        free[name] += holder.units[name]
+            for name in ask.units.keys() & free.keys():  # what is there is kept for it
+                free[name] = max(0, free[name] - ask.units[name])
+        return found
 
     def _passes(self, ask: Ask) -> bool:
         """Whether the breaker before it lets it through."""

@@ -66,6 +66,8 @@ def with_needs(facts: dict[str, Any], needs: Needs) -> dict[str, Any]:
         facts["limits"] = list(needs.limits)
     if needs.breaker:
         facts["breaker"] = needs.breaker
+    if needs.priority is not None:
+        facts["priority"] = needs.priority
     return facts
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from actum.engine.resources.needs import Hold
 from actum.engine.rules.budgets import Budget, Estimate
 from actum.engine.rules.calls import Failure, Wish
 from actum.engine.rules.retry import Retry
 from actum.events import PAYLOAD_LIMIT_BYTES
 
 __all__ = [
+    "Admit",
     "Begin",
     "Cancel",
     "Claim",
@@ -23,13 +25,16 @@ __all__ = [
     "ParkDiverged",
     "ParkErased",
     "Pause",
+    "Preempt",
     "Proceed",
+    "Queue",
     "RecordCancelled",
     "RecordFailure",
     "RecordSuccess",
     "RecordUndo",
     "RecordUndoFailure",
     "Refuse",
+    "RefuseHold",
     "Release",
     "RetryByHand",
     "RunAgain",
@@ -151,6 +156,38 @@ class Refuse:
     failure: Failure
     retry: Retry
     chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The execution is to hold this from before its first step until its end."""
+
+    at: int
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """It has been given what it is to hold."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseHold:
+    """It is not given what it is to hold, and never began."""
+
+    at: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Preempt:
+    """Somebody who goes first waits for what it holds: give it back, if no step is under way."""
+
+    at: int
+    priority: int
+    compensation: bool = False
 
 
 class RecordCancelled(NamedTuple):
@@ -333,4 +370,8 @@ Command = (
     | GiveInput
     | Grant
     | Refuse
+    | Queue
+    | Admit
+    | RefuseHold
+    | Preempt
 )

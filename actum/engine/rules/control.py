@@ -158,7 +158,9 @@ def cancel_events(
         facts["cause"] = cause
     events = [NewEvent("execution.cancel_requested", facts, at, actor, payload=said)]
     given_up = ("retry", "scheduled", "in_doubt") if state.status == "parked" else ("retry", "scheduled")
-    events += [cancel_step(step, at, actor) for step in state.active.values() if step.status in given_up]
+    for step in state.active.values():
+        if step.status in given_up or (step.status == "in_doubt" and step.again):  # it would run only to be undone
+            events.append(cancel_step(step, at, actor))
     now = to_us(at)
     for key, question in state.waiting.items():
         if isinstance(question, ApprovalState):

@@ -23,6 +23,7 @@ from actum.engine.rules.attempts import (
 )
 from actum.engine.rules.calls import Failure
 from actum.engine.rules.commands import (
+    Admit,
     Begin,
     Cancel,
     Claim,
@@ -34,13 +35,16 @@ from actum.engine.rules.commands import (
     ParkDiverged,
     ParkErased,
     Pause,
+    Preempt,
     Proceed,
+    Queue,
     RecordCancelled,
     RecordFailure,
     RecordSuccess,
     RecordUndo,
     RecordUndoFailure,
     Refuse,
+    RefuseHold,
     Release,
     RetryByHand,
     RunAgain,
@@ -51,6 +55,7 @@ from actum.engine.rules.commands import (
     UpgradeCode,
 )
 from actum.engine.rules.control import cancel, pause, retry_by_hand, skip_by_hand, unpause
+from actum.engine.rules.holding import admit, preempt, queue, refuse_hold
 from actum.engine.rules.state import Execution, StepState, is_recovery
 from actum.engine.rules.undoing import record_undo, record_undo_failure, start_undo
 from actum.engine.rules.waiting import decide_approval, give_input, send_signal, tick
@@ -97,10 +102,18 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
         case Refuse():
             scheduled = _scheduled(state, command.key)
             return [] if scheduled is None else refuse_step(state, scheduled, command, actor)
+        case Queue():
+            return queue(state, command, actor)
+        case Admit():
+            return admit(state, command, actor)
+        case RefuseHold():
+            return refuse_hold(state, command, actor)
+        case Preempt():
+            return preempt(state, command, actor)
         case RunAgain():
             step = state.active.get(command.key)
-            if step is None or step.status != "in_doubt":
-                return []
+            if step is None or step.status != "in_doubt" or state.held_up:
+                return []  # its hook is asked again once it has what it holds
             if step.cancelling:
                 return [cancel_step(step, to_text(command.at), actor)]
             return [start_step(step, step.attempt + 1, to_text(command.at), actor)]
@@ -142,7 +155,14 @@ def decide(state: Execution, command: Command, actor: Actor) -> list[NewEvent]:
 def _scheduled(state: Execution, key: str) -> StepState | None:
     """The step, if it waits for what it needs and may begin."""
     step = state.active.get(key)
-    if step is None or step.status != "scheduled" or state.paused or state.ended or state.status == "parked":
+    if (
+        step is None
+        or step.status != "scheduled"
+        or state.held_up
+        or state.paused
+        or state.ended
+        or state.status == "parked"
+    ):
         return None
     return step
 
@@ -186,7 +206,7 @@ def _claim(state: Execution, command: Claim, actor: Actor) -> list[NewEvent]:
         if step.cancelling and action == "retry":  # it would run only to be undone
             events.append(cancel_step(step, at, actor))
             continue
-        if step.status == "started":
+        if step.status == "started" or (state.hold is not None and action == "retry" and not step.again):
             facts = {**step_facts(step, step.attempt), "action": action}
             events.append(NewEvent("step.in_doubt", facts, at, actor))
         if action == "retry":
@@ -195,6 +215,8 @@ def _claim(state: Execution, command: Claim, actor: Actor) -> list[NewEvent]:
             parked = step
     if parked is not None:  # then nothing starts: whoever looks finds the execution at rest
         return [*events, _park(parked, "its effect may have happened", at, actor)]
+    if state.hold is not None:  # it has lost what it held: all that was under way begins again when it has it again
+        return events
     events += [start_step(step, step.attempt + 1, at, actor) for step in again]
     for key in state.undoing:
         undone = state.steps[key]

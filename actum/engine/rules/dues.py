@@ -40,8 +40,10 @@ def wait_for_attempt(state: Execution, step: StepState, not_before_us: int) -> N
 
 
 def next_due(state: Execution) -> int | None:
-    """When the first of all is due, in microseconds since the epoch."""
+    """When the first of all is due, in microseconds since the epoch; while the execution is held up, of all waits."""
     dues = state.dues
+    if state.held_up:
+        return min((due.due_us for due in dues if due.kind == "wait" and _holds(state, due)), default=None)
     while dues and not _holds(state, dues[0]):
         heappop(dues)
     return dues[0].due_us if dues else None

@@ -13,6 +13,7 @@ from actum.engine.rules.state import (
     ApprovalState,
     Event,
     Execution,
+    HoldState,
     Status,
     WaitState,
     is_recovery,
@@ -52,6 +53,33 @@ def _upgraded(state: Execution, event: Event) -> None:
     state.definition = event.facts["after"]
 
 
+def _queued(state: Execution, event: Event) -> None:
+    if not state.ended:
+        hold = state.hold = HoldState(event.facts, to_us(event.at))
+        state.waiting[hold.key] = hold
+
+
+def _admitted(state: Execution, event: Event) -> None:
+    if state.hold is not None and not state.ended:
+        state.hold.held = state.hold.before = True
+        state.waiting.pop(state.hold.key, None)
+
+
+def _preempted(state: Execution, event: Event) -> None:
+    _wait_for_hold(state, event)
+
+
+def _wait_for_hold(state: Execution, event: Event) -> None:
+    """It has not got, or no longer, what it holds throughout: who holds something must be there, and go on."""
+    hold = state.hold
+    if hold is None or state.ended:
+        return
+    if hold.held:
+        hold.held = False
+        hold.since_us = to_us(event.at)
+    state.waiting[hold.key] = hold
+
+
 def _claimed(state: Execution, event: Event) -> None:
     if state.status == "parked":  # a person looked and said: go on
         state.recoveries = 0
@@ -60,6 +88,8 @@ def _claimed(state: Execution, event: Event) -> None:
         state.recoveries += 1
     state.owner = event.facts["worker"]
     state.busy = 0  # whatever ran, ran in a process that is gone
+    if state.hold is not None:
+        _wait_for_hold(state, event)
 
 
 def _released(state: Execution, event: Event) -> None:
@@ -76,12 +106,14 @@ def _paused(state: Execution, event: Event) -> None:
     if not state.ended:
         state.paused = True
         state.status = "paused"
+        _wait_for_hold(state, event)
 
 
 def _resumed(state: Execution, event: Event) -> None:
     facts = event.facts
     if state.status == "failed" and facts.get("reopened"):
         _reopen(state)
+        _wait_for_hold(state, event)
     if state.ended:
         return
     if state.status == "parked" or facts.get("reopened"):
@@ -143,6 +175,7 @@ def _parked(state: Execution, event: Event) -> None:
         state.status = "parked"
         state.parked = event.facts.get("reason", "")
         state.parked_step = event.facts.get("step", "")
+        _wait_for_hold(state, event)
 
 
 def _cancel_requested(state: Execution, event: Event) -> None:
@@ -161,7 +194,9 @@ def _cancel_requested(state: Execution, event: Event) -> None:
     for open_ in list(state.waiting.values()):
         if isinstance(open_, WaitState):  # so that a later wait for this signal is not behind it
             give_up_wait(state, open_)
-    state.waiting = {key: open_ for key, open_ in state.waiting.items() if isinstance(open_, ApprovalState)}
+    state.waiting = {
+        key: open_ for key, open_ in state.waiting.items() if isinstance(open_, (ApprovalState, HoldState))
+    }
     if state.status in ("paused", "parked"):
         _go_on(state)
     state.paused = False
@@ -196,6 +231,9 @@ LIFE: Final[Mapping[str, Callable[[Execution, Event], None]]] = {
     "execution.started": _started,
     "execution.claimed": _claimed,
     "execution.released": _released,
+    "execution.queued": _queued,
+    "execution.admitted": _admitted,
+    "execution.preempted": _preempted,
     "code.upgraded": _upgraded,
     "execution.paused": _paused,
     "execution.resumed": _resumed,

@@ -49,7 +49,12 @@ def _step_scheduled(state: Execution, event: Event) -> None:
         state.asked_after = len(state.settled)
         if "reserved" in facts:
             reserve(state, step, facts["reserved"])
-    step.needs = Needs(facts.get("needs", {}), facts.get("breaker", ""), tuple(facts.get("limits", ())))
+    step.needs = Needs(
+        facts.get("needs", {}),
+        facts.get("breaker", ""),
+        tuple(facts.get("limits", ())),
+        priority=facts.get("priority"),
+    )
     step.status = "scheduled"
     step.scheduled_us = to_us(event.at)
     state.active[key] = state.waiting[key] = step
@@ -117,6 +122,7 @@ def _in_doubt(state: Execution, event: Event) -> None:
     step = state.active.get(key_of(event.facts, "step"))
     if step is not None:
         step.status = "in_doubt"
+        step.again = event.facts.get("action") == "retry"
         state.retrying.pop(step.key, None)
 
 

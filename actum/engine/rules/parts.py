@@ -8,7 +8,17 @@ from actum.engine.resources.needs import Needs
 from actum.engine.rules.calls import ParentClose
 from actum.events import Actor, RecordedEvent, to_us
 
-__all__ = ["ApprovalState", "ChildState", "Event", "InputState", "Rollback", "StepState", "TimerState", "WaitState"]
+__all__ = [
+    "ApprovalState",
+    "ChildState",
+    "Event",
+    "HoldState",
+    "InputState",
+    "Rollback",
+    "StepState",
+    "TimerState",
+    "WaitState",
+]
 
 
 class Event(Protocol):
@@ -54,6 +64,8 @@ class StepState:
     needs: Needs | None = None
     """What each attempt must have before it begins."""
     scheduled_us = 0
+    again = False
+    """While it is in doubt: it is to be run again, as soon as the execution has what it holds throughout."""
     cancelling = False
     """It was under way, or waited, when the execution was asked to end."""
 
@@ -172,6 +184,24 @@ class InputState:
         self.received_at = ""
         self.payload: bytes | None = None
         """`{"value": …}`, once it has come."""
+
+
+class HoldState:
+    """What the execution holds from before its first step until its end."""
+
+    __slots__ = ("before", "held", "needs", "preemptible", "since_us")
+    due_us = None
+    key = "!hold"
+    """Under which it stands among all that is waited for."""
+
+    def __init__(self, facts: dict[str, Any], since_us: int) -> None:
+        self.needs = Needs(facts["needs"])
+        self.preemptible: bool = facts.get("preemptible", False)
+        self.held = False
+        """Whether it has it; else it waits for it, since then."""
+        self.since_us = since_us
+        self.before = False
+        """It had it at some time."""
 
 
 class Rollback:

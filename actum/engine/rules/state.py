@@ -12,6 +12,7 @@ from actum.engine.rules.parts import (
     ApprovalState,
     ChildState,
     Event,
+    HoldState,
     InputState,
     Rollback,
     StepState,
@@ -27,6 +28,7 @@ __all__ = [
     "ChildState",
     "Event",
     "Execution",
+    "HoldState",
     "InputState",
     "Rollback",
     "Status",
@@ -75,6 +77,7 @@ class Execution:
         "first_at",
         "first_end",
         "heard",
+        "hold",
         "id",
         "input",
         "inputs",
@@ -141,6 +144,8 @@ class Execution:
         self.tags: list[str] = []
         self.attributes: dict[str, str | int | bool] = {}
         self.deadline_us: int | None = None
+        self.hold: HoldState | None = None
+        """What it holds throughout, or waits for; None when it never was to hold anything."""
         self.cancel_requested = False
         self.cancel_by: Literal["user", "system"] = "user"
         self.cancel_compensate = True
@@ -160,8 +165,8 @@ class Execution:
         """Questions whose rows may not be written yet: put, or come to an end, since somebody cleared this."""
         self.timers: dict[str, TimerState] = {}
         self.inputs: dict[str, InputState] = {}
-        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState | StepState] = {}
-        """Approvals, timers, waits for signals, requests for input and scheduled steps: all that is still open."""
+        self.waiting: dict[str, ApprovalState | TimerState | WaitState | InputState | StepState | HoldState] = {}
+        """Approvals, timers, waits for signals, requests for input, scheduled steps and the hold: all that is open."""
         self.heard: dict[str, Heard] = {}
         """What came without being asked for, by `!` and the version of its event."""
         self.signals: dict[str, list[str]] = {}
@@ -218,6 +223,16 @@ class Execution:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def held_up(self) -> bool:
+        """Whether it waits for what it is to hold throughout: nothing of it begins meanwhile."""
+        return self.hold is not None and not self.hold.held
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it is on its way back: what it waits for then goes before all new work."""
+        return self.cancel_requested or self.compensating or bool(self.rolling)
 
     @property
     def may_time_out(self) -> bool:

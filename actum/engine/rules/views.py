@@ -7,7 +7,7 @@ from typing import Any
 
 from actum.engine.rules.dues import next_due
 from actum.engine.rules.folding import evolve
-from actum.engine.rules.state import ApprovalState, Execution, StepState, waits
+from actum.engine.rules.state import ApprovalState, Execution, HoldState, StepState, waits
 from actum.events import RecordedEvent, to_text
 from actum.eventstore import ViewRow
 from actum.eventstore.spilled import Spilled
@@ -62,6 +62,8 @@ _NAME = 256
 
 def _what_for(state: Execution) -> str:
     """The key of what has been open longest, and `children` for several children."""
+    if state.hold is not None and state.held_up:  # whatever else it waits for, it cannot go on without that
+        return _what(state.hold.key, state.hold)
     if state.waiting:
         return _what(*next(iter(state.waiting.items())))
     return state.child_shown or next(iter(state.retrying))
@@ -69,7 +71,7 @@ def _what_for(state: Execution) -> str:
 
 def _what(key: str, open_: object) -> str:
     """What is waited for: a key, or what a scheduled step needs, as in `pool gpu`."""
-    if not isinstance(open_, StepState) or open_.needs is None:
+    if not isinstance(open_, (StepState, HoldState)) or open_.needs is None:
         return key
     needs = open_.needs
     named = [f"{'limit' if name in needs.limits else 'pool'} {name}" for name in needs.units]

@@ -21,7 +21,9 @@ def tick(state: Execution, now: int, actor: Actor) -> list[NewEvent]:
     at = to_text(now)
     if state.deadline_us is not None and state.deadline_us <= now and state.may_time_out:
         return cancel_events(state, at, actor, by="system", cause="deadline")
-    return [_now_due(state, due, now, at, actor) for due in due_by(state, now)]
+    return [
+        _now_due(state, due, now, at, actor) for due in due_by(state, now) if due.kind == "wait" or not state.held_up
+    ]
 
 
 def _now_due(state: Execution, due: Due, now: int, at: str, actor: Actor) -> NewEvent:

@@ -54,6 +54,8 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
         if type(wish) is Done or type(wish) is Give or type(wish) is Continue:
             end = wish
             break
+    if end is None and state.held_up:
+        return []
     if end is not None:  # what other branches asked for in the same breath does not begin any more
         wishes = [wish for wish in wishes if _needs_nobody(wish)]
     pledges: Pledges | None = None
@@ -69,7 +71,7 @@ def proceed(state: Execution, command: Proceed, actor: Actor) -> list[NewEvent]:
             events += start_child(state, wish, at, actor, pledges, command.budget)
         else:
             events += _other_wish(state, wish, command, at, actor)
-    if state.rolling and not events:
+    if state.rolling and not events and not state.held_up:
         events = roll_back(state, at, actor)
     if end is None or events or state.rolling:
         return events
@@ -247,6 +249,8 @@ def _end(state: Execution, end: Done | Give | Continue, command: Proceed, at: st
         return stop  # in reverse order of completion
     undoes = state.cancel_compensate or not state.cancel_requested
     if state.undo_stack and undoes:
+        if state.held_up:
+            return stop
         return [*stop, *start_undos(state, state.undo_stack, at, actor)]
     left = [*state.uncompensated, *([] if undoes else state.undo_stack)]
     return [*stop, *end_badly(state, end.error if isinstance(end, Give) else None, left, took, at, actor)]

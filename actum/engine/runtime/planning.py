@@ -9,6 +9,7 @@ import orjson
 
 from actum.engine.payloads.codec import encode_arguments
 from actum.engine.payloads.given import changed, given_to_steps
+from actum.engine.resources.needs import Hold
 from actum.engine.rules.calls import (
     Approve,
     Call,
@@ -32,6 +33,7 @@ from actum.engine.rules.calls import (
     Wish,
     call_key,
 )
+from actum.engine.rules.commands import Queue
 from actum.engine.runtime.kin import Kin
 from actum.errors import BadInput, ReplayDiverged
 
@@ -73,6 +75,7 @@ class Planning:
         self._engine = engine
         self._run = run
         self.budget: Budget | None = getattr(planner, "budget", None)
+        self.hold: Hold | None = getattr(planner, "hold", None)
         self._told = 0
 
     @property
@@ -89,9 +92,21 @@ class Planning:
         if close is not None:
             close()
 
-    def keep_ends(self) -> None:
-        """All that was asked for is decided on; how the workflow ends may have to wait for what is under way."""
-        self.wishes = [wish for wish in self.wishes if isinstance(wish, (Done, Continue, Give))]
+    def keep_ends(self, *, calls: bool = False) -> None:
+        """All that was asked for is decided on, but for `calls`; how it ends may have to wait for what is under way."""
+        kept = (Done, Continue, Give, Call) if calls else (Done, Continue, Give)
+        self.wishes = [wish for wish in self.wishes if isinstance(wish, kept)]
+
+    @property
+    def ends(self) -> bool:
+        """Whether the workflow wants nothing but to end."""
+        return any(isinstance(wish, (Done, Continue, Give)) for wish in self.wishes)
+
+    def queue(self, now: int) -> Queue | None:
+        """What asks for that which the execution is to hold throughout, as long as nobody has."""
+        if self.hold is None or self._state.hold is not None:
+            return None
+        return Queue(now, Hold(self._engine.desk.rules.resolve_hold(self.hold.needs), self.hold.preemptible))
 
     def _recall(self, past: Past) -> None:
         recall = getattr(self.planner, "recall", None)
@@ -244,7 +259,7 @@ class Planning:
             if wish.spec.executor:
                 self._engine.executors.check(wish.spec)
             if wish.spec.needs is not None:
-                needs = self._engine.desk.rules.resolve(wish.spec.needs)
+                needs = self._engine.desk.rules.resolve(wish.spec.needs, self.hold)
                 wish = wish._replace(spec=replace(wish.spec, needs=needs))
             if wish.spec.classes is not None:
                 self.declares[key] = wish.spec.classes

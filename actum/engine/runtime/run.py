@@ -15,7 +15,7 @@ import orjson
 from actum.engine.payloads.classes import file_payload
 from actum.engine.payloads.erased import check_not_erased
 from actum.engine.rules.calls import Call, Past, Planner
-from actum.engine.rules.commands import Claim, Command, Proceed, Tick, UpgradeCode
+from actum.engine.rules.commands import Claim, Command, Preempt, Proceed, Tick, UpgradeCode
 from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
 from actum.engine.rules.state import Execution, waits
@@ -177,17 +177,24 @@ class Run:
                 evolve(state, event)
                 events.append(event)
         now = commands[-1].at if commands else self.engine.world.now_us()
+        closing = False
+        if state.hold is not None or planning.hold is not None:
+            events += self._mind_hold(now)
+            closing = self.work.closing
         while not self.engine.draining:  # then the next owner asks the workflow what it wants
             planning.tell()
             if not planning.wishes and not state.rolling:
                 break
-            follow = decide(state, Proceed(now, planning.wishes, self._limit_bytes, planning.budget), actor)
+            wishes = [wish for wish in planning.wishes if type(wish) is not Call] if closing else planning.wishes
+            follow = decide(state, Proceed(now, wishes, self._limit_bytes, planning.budget), actor)
             if not follow:
                 break
             for event in follow:
                 evolve(state, event)
             events += follow
-            planning.keep_ends()
+            planning.keep_ends(calls=closing)
+            if closing:  # what was under way may have been ended by that
+                events += self._mind_hold(now)
         if not events:
             return
         for event, id_ in zip(events, self.engine.world.new_ids(len(events)), strict=True):
@@ -200,6 +207,19 @@ class Run:
         self._tries = 0
         self._prepare()
         self._append()
+
+    def _mind_hold(self, now: int) -> list[NewEvent]:
+        """What follows of what the execution holds throughout, before the workflow goes on."""
+        if self.engine.draining:
+            return []
+        self._planning.tell()
+        command = self._planning.queue(now) or self.work.mind_hold(now)
+        if command is None or (isinstance(command, Preempt) and self._planning.ends):
+            return []
+        events = decide(self.state, command, self.engine.actor)
+        for event in events:
+            evolve(self.state, event)
+        return events
 
     # -- appending ---------------------------------------------------------------------------------------------------
 
@@ -396,6 +416,7 @@ class Run:
         elif state.status == "continued":
             self.dropped = True
             self._let_go()
+            self.engine.desk.forget(self.id)
             self.engine.follow(self)  # who waits for the result gets that of the next
         else:
             error = said.get("error") or {"message": "the message was erased"}

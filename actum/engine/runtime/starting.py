@@ -16,6 +16,8 @@ from actum.engine.labels import Options
 from actum.engine.payloads.classes import file_payload
 from actum.engine.payloads.codec import encode
 from actum.engine.publishing import digest_of, kind_of, publish
+from actum.engine.resources.needs import Hold, why_twice
+from actum.engine.rules.calls import StepSpec
 from actum.engine.rules.commands import Begin
 from actum.engine.rules.decider import decide
 from actum.engine.rules.folding import evolve, fold
@@ -168,10 +170,14 @@ class Starting(Taking):
             trace = self.observer.caller()
         definition = digest_of(code)
         if definition not in self._checked:
+            hold: Hold | None = getattr(code, "hold", None)
             for spec in steps_of(code):
                 self.executors.check(spec)
+                _check_not_twice(spec, hold)
                 if here:
                     self.desk.rules.check(spec.name, spec.needs)
+            if here:
+                self.desk.rules.check_hold(hold)
             self._checked.add(definition)
         recorded, given = self._input_of(code, workflow_input)
         now = self.world.now_us()
@@ -206,3 +212,11 @@ class Starting(Taking):
         if command.definition not in self._published:
             publish(self.store, code, to_text(command.at), self.actor)
             self._published.add(command.definition)
+
+
+def _check_not_twice(spec: StepSpec, hold: Hold | None) -> None:
+    """Raise `BadInput` when a step, or what undoes it, needs what its workflow holds throughout."""
+    for one in (spec, spec.compensate):
+        twice = "" if one is None else why_twice(one.needs, hold)
+        if one is not None and twice:
+            raise BadInput(f"step {one.name!r} can never begin: {twice}; nothing was started")

@@ -17,6 +17,7 @@ from actum.engine.rules.views import rows_after
 from actum.engine.runtime.around import check_services
 from actum.engine.runtime.handle import Handle, handle_of
 from actum.engine.runtime.parts import Parts
+from actum.engine.runtime.work import HOLD
 from actum.errors import (
     BadInput,
     ExecutionPaused,
@@ -98,11 +99,16 @@ class Taking(Parts):
         self.resting.forget(id_)
         self._watch_over()
         digest = None if code is None else digest_of(code)
-        if state.owner == self.worker and nothing_under_way(state) and digest == state.definition:
+        if state.owner == self.worker and self._goes_on(state) and digest == state.definition:
             run.go_on()
         else:
             run.claim(digest)
         return run
+
+    def _goes_on(self, state: Execution) -> bool:
+        """Whether nothing of it has to be begun again: nothing was under way, and what it holds it has."""
+        has = state.hold is None or state.held_up or self.desk.holds(f"{state.id}/{HOLD}")
+        return has and nothing_under_way(state)
 
     def _bring_back(self, id_: str) -> None:
         """Wake an execution that was let go of while it waited; what stands against it is heard by whoever waits."""

@@ -6,6 +6,7 @@ Everything begins here only when the event that says so is durable, and ends as 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,21 @@ from actum.engine.resources.book import Ask
 from actum.engine.resources.needs import Needs
 from actum.engine.rules.calls import Call, Failure, Outcome, StepSpec, call_key
 from actum.engine.rules.commands import (
+    Admit,
     Grant,
     Park,
+    Preempt,
     RecordCancelled,
     RecordFailure,
     RecordSuccess,
     RecordUndo,
     RecordUndoFailure,
     Refuse,
+    RefuseHold,
     RunAgain,
 )
-from actum.engine.rules.state import Execution, StepState
+from actum.engine.rules.holding import at_border
+from actum.engine.rules.state import Execution, HoldState, StepState
 from actum.engine.rules.usage import used_facts
 from actum.engine.runtime.attempt import Ended, StepInfo, carry_out
 from actum.errors import ExecutionFailed
@@ -35,7 +40,10 @@ if TYPE_CHECKING:
     from actum.engine.runtime.run import Run
     from actum.events import NewEvent
 
-__all__ = ["Work"]
+__all__ = ["HOLD", "Work"]
+
+HOLD = ""
+"""In the place of a step's key: what the execution holds throughout."""
 
 
 class Work:
@@ -76,8 +84,10 @@ class Work:
                 undone = call_key(facts.get("scope", ""), facts["step"], facts["occurrence"])
                 if undone in state.undoing:
                     self._start((undone, True), self._undo(state.steps[undone]))
-            elif event.type == "execution.claimed" and state.status != "parked":
+            elif event.type in ("execution.claimed", "execution.admitted") and state.status != "parked":
                 self._ask_hooks()
+            elif event.type == "execution.preempted":
+                self._give_back(HOLD)
 
     def begin_all(self) -> None:
         """The same from the state alone, for what is neither under way nor answered already."""
@@ -89,7 +99,7 @@ class Work:
             if step.status == "started" and (step.key, False) not in self.tasks and step.key not in answered:
                 self._start((step.key, False), self._attempt(step))
         self._ask_hooks(answered)
-        for key in state.undoing:
+        for key in () if state.held_up else state.undoing:
             under_way = (key, True) in self.tasks or key in undone
             if state.steps[key].undo == "started" and not under_way:
                 self._start((key, True), self._undo(state.steps[key]))
@@ -132,8 +142,11 @@ class Work:
         """Ask for what scheduled steps need; give back what nobody needs any more. The same again changes nothing."""
         run, desk, state = self._run, self._engine.desk, self._run.state
         rests = state.paused or state.ended or state.status == "parked" or self._engine.draining
+        if state.hold is not None:
+            self._ask_hold(state.hold, rests=rests)
+        rests = rests or state.held_up
         wanted = {} if rests else {key: step for key, step in state.waiting.items() if isinstance(step, StepState)}
-        for key in [key for key in self.asked if key not in wanted]:
+        for key in [key for key in self.asked if key not in wanted and key != HOLD]:
             step, undone = state.active.get(key), key.removesuffix("/undo")
             begins = step is not None and step.status == "started"  # as soon as that is recorded
             if not begins and (key, False) not in self.tasks and (undone, True) not in self.tasks:
@@ -167,12 +180,56 @@ class Work:
         for told in waiting:
             told.set()
         self.ask()
+        if key == HOLD:
+            self._engine.loop.call_soon(self._run.turn)
 
     def _ask_of(self, key: str, needs: Needs, at_us: int, *, undo: bool) -> Ask:
         state, rules = self._run.state, self._engine.desk.rules
         by = {name: _labelled(state, name) for name in rules.keys}
-        rank = (0 if undo else 1, -state.priority)
+        priority = state.priority if needs.priority is None else needs.priority
+        rank = (0 if undo else 1, -priority)
         return Ask(f"{state.id}/{key}", by[rules.share], rank, at_us, dict(needs.units), needs.breaker, by)
+
+    # -- what it holds throughout ------------------------------------------------------------------------------------
+
+    def _ask_hold(self, hold: HoldState, *, rests: bool) -> None:
+        """Ask for what the execution holds throughout, or give it back: what rests holds nothing, once nothing runs."""
+        if rests and (not hold.held or self._run.state.paused):
+            if HOLD in self.asked and not self.tasks:
+                self._give_back(HOLD)
+            return
+        rules = self._engine.desk.rules
+        if HOLD not in self.asked and rules.resolve(hold.needs).refused:
+            return  # another worker may have more of it
+        self.asked.add(HOLD)
+        ask = self._ask_of(HOLD, hold.needs, hold.since_us, undo=self._run.state.undoes)
+        answer = self._engine.desk.ask(ask._replace(stays=hold.before, preemptible=hold.preemptible))
+        if isinstance(answer, Failure):
+            self.asked.discard(HOLD)
+            self._run.inbox.append(RefuseHold(self._engine.world.now_us(), answer))
+            self._engine.loop.call_soon(self._run.turn)
+
+    def mind_hold(self, now: int) -> Admit | Preempt | None:
+        """What is to be said of what the execution holds throughout, or waits for."""
+        hold = self._run.state.hold
+        if hold is None or HOLD not in self.asked:
+            return None
+        id_ = f"{self._run.id}/{HOLD}"
+        if not hold.held:
+            return Admit(now) if self._engine.desk.holds(id_) else None
+        rank = self._engine.desk.reclaimed.get(id_)
+        return None if rank is None or not at_border(self._run.state) else Preempt(now, -rank[1], rank[0] == 0)
+
+    @property
+    def closing(self) -> bool:
+        """Whether it is to give back what it holds as soon as its steps have ended: then no other one begins."""
+        hold = self._run.state.hold
+        return (
+            hold is not None
+            and hold.held
+            and f"{self._run.id}/{HOLD}" in self._engine.desk.reclaimed
+            and not self._run.state.undoes
+        )
 
     def _give_back(self, key: str, failed: Failure | None = None, *, known: bool = False) -> None:
         if key in self.asked:
@@ -200,8 +257,10 @@ class Work:
 
     def _ask_hooks(self, answered: Container[str] = ()) -> None:
         """Start the hooks of steps in doubt that have one, so that they say whether the step happened."""
+        if self._run.state.held_up:
+            return
         for step in self._run.state.active.values():
-            if step.status != "in_doubt" or (step.key, False) in self.tasks or step.key in answered:
+            if step.status != "in_doubt" or step.again or (step.key, False) in self.tasks or step.key in answered:
                 continue
             if self._run.call(step.key).spec.on_doubt == "verify":
                 self._start((step.key, False), self._verify(step))
@@ -269,6 +328,9 @@ class Work:
         needs = desk.rules.resolve(needs)
         if needs.refused:
             return Ended(0, None, Failure("NeverGranted", f"{key!r} can never begin: {needs.refused}"))
+        hold = self._run.state.hold
+        if hold is not None:  # that it has
+            needs = replace(needs, units={n: amount for n, amount in needs.units.items() if n not in hold.needs.units})
         ask = self._ask_of(key, needs, self._engine.world.now_us(), undo=True)
         self.asked.add(key)
         while True:

@@ -169,7 +169,7 @@ def test_a_token_is_not_given_back_and_its_time_is_known() -> None:
     assert table.settle() == [first]
     del table.part.held[first]
     settled = settle(table.book, table.rules, {}, table.now_us)
-    assert settled == ([], table.now_us + 1_000_000)
+    assert settled == ([], table.now_us + 1_000_000, {})
     table.now_us += 1_000_000
     assert table.settle() == [second]
 
@@ -184,7 +184,7 @@ def test_half_open_admits_so_many_probes_at_a_time() -> None:
     asks = [table.ask({}, breaker="down") for _ in range(5)]
     table.now_us += 1
     table.gates = {"down": Gate("open", table.now_us)}
-    assert settle(table.book, rules, table.gates, table.now_us) == ([], table.now_us + 60_000_000)
+    assert settle(table.book, rules, table.gates, table.now_us) == ([], table.now_us + 60_000_000, {})
     table.now_us += 60_000_000
     table.gates = {"down": Gate("half_open", table.now_us)}
     assert table.settle() == asks[:2]
