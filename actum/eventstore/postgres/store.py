@@ -309,6 +309,7 @@ class PostgresStore(GroupAppends, PostgresReader):
         return to_text(self._clock())
 
     def _woken(self) -> None:
+        self._sequencer.grown()
         self._wake()
 
     def _check_writable(self) -> None:
