@@ -93,7 +93,7 @@ class Waiting:
                 now = mark()
             except StoreError:  # who looks at the log is told why
                 continue
-            if seen is not None and now != seen:
+            if now != seen:  # the first time, too: of what came before
                 self._listeners.tell()
             seen = now
 
