@@ -72,7 +72,8 @@ class Watching:
                 await self._doze()
                 self._grown = False
                 try:
-                    self._quiet = 0 if self._look_around() else self._quiet + 1
+                    busy = self._look_around() or any(run.committing for run in self._engine.runs)
+                    self._quiet = 0 if busy else self._quiet + 1
                 except StoreError as exc:  # then the next look sees it
                     log.warning("the store could not be read", extra={"error": str(exc)})
         finally:
