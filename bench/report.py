@@ -184,6 +184,27 @@ def log_table(verify: dict[str, Any], readers: dict[str, Any], archive: dict[str
 _PROJECTOR = "{}: metrics as a subscription, mark in SQLite"
 
 
+def workers_table(result: dict[str, Any]) -> str:
+    """What more worker processes on one store bring."""
+    settings = result["settings"]
+    counts = list(result["sqlite"])
+    lines = [
+        _line(["steps/s of worker processes on one store", *(f"{n} worker{'s' * (n != '1')}" for n in counts)]),
+        _line(["---", *("---:" for _ in counts)]),
+    ]
+    for store, name in (("sqlite", "SQLite"), ("postgresql", "PostgreSQL")):
+        rates = [float(result[store][n]["steps_per_s"]["median"]) for n in counts]
+        lines.append(_line([name, *(f"{rate:,.0f} ({rate / rates[0]:.1f} ×)" for rate in rates)]))
+    lines += [
+        "",
+        f"Medians of {settings['rounds']} rounds, {result['at'][:10]}: a backlog of "
+        f"{settings['executions']:,} executions of {settings['steps']} steps, "
+        f"{settings['at_once']} at once, {result['machine']['cores']} shared cores. In "
+        "brackets: times as many as one worker.",
+    ]
+    return "\n".join(lines)
+
+
 def renew_readme() -> None:
     """Put the tables where the README keeps them."""
     path = ROOT / "README.md"
@@ -192,6 +213,8 @@ def renew_readme() -> None:
     _, _, after = rest.partition(END)
     whole = [_result(name) for name in ("verify", "readers", "archive", "chaos")]
     tables = [table(_result("sqlite")), postgresql_table(_result("postgres")), log_table(*whole)]
+    if (ROOT / "bench" / "results" / "workers.json").exists():
+        tables.append(workers_table(_result("workers")))
     path.write_text("\n".join([f"{before}{BEGIN}", "\n\n".join(tables), f"{END}{after}"]))
 
 

@@ -185,6 +185,7 @@ def _status(store: EventStore, json: bool) -> None:
         rows = [
             (
                 one["worker"],
+                "–" if one["host"] is None else f"{one['host']}, {one['pid']}",
                 (one["since"] or "")[:19].replace("T", " "),
                 "–" if one["lease_left_s"] is None else f"{one['lease_left_s']:.1f} s",
                 str(one["held"]),
@@ -193,17 +194,17 @@ def _status(store: EventStore, json: bool) -> None:
             )
             for one in found["workers"]
         ]
-        columns = ("worker", "since (UTC)", "lease left", "holds", "under way", "last end (UTC)")
+        columns = ("worker", "host, process", "since (UTC)", "lease left", "holds", "under way", "last end (UTC)")
         out.print(table(None, columns, rows, "lease left,holds,under way"))
     else:
         say("no worker is alive")
-    _list("due, and nobody's", found["due"], "why")
-    _list("parked", found["parked"], "reason")
+    _list("due, and nobody's", found["due"], "why", "nothing is due that no worker has")
+    _list("parked", found["parked"], "reason", "nothing is parked")
 
 
-def _list(title: str, rows: list[dict[str, Any]], why: str) -> None:
+def _list(title: str, rows: list[dict[str, Any]], why: str, none: str) -> None:
     if not rows:
-        say(f"nothing is {title}")
+        say(none)
         return
     out = console()
     out.print()

@@ -21,6 +21,7 @@ from actum.eventstore.payloads.vault import Vault
 from actum.eventstore.protocol import Appended, Batch, RawEvent, TreeState, ViewRow
 from actum.eventstore.tables.writer import deliver
 from actum.eventstore.views import VIEWS, Holding, NoneOf, check_query
+from actum.eventstore.waiting import Listeners
 
 __all__ = ["MemoryStore"]
 
@@ -37,6 +38,7 @@ class MemoryStore(Protected):
         self.tenant = tenant
         self._clock = clock
         self._changed = threading.Condition(threading.RLock())
+        self._listeners = Listeners()
         self._log: list[RecordedEvent | None] = []  # None: it has left for the archive
         self._streams: dict[str, list[RecordedEvent | None]] = {}
         self._heads: dict[str, bytes] = {}
@@ -76,6 +78,7 @@ class MemoryStore(Protected):
             for _, _, _, views in batch:
                 self._write_views(views)
             self._changed.notify_all()
+            self._listeners.tell()
             return answer_from(appended)
 
     def _write_views(self, views: Iterable[ViewRow]) -> None:
@@ -171,6 +174,10 @@ class MemoryStore(Protected):
         with self._changed:
             self._changed.wait_for(lambda: len(self._log) > position or self._closed, timeout_s)
             return self.head()
+
+    def listen(self, woken: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.add(woken)
+        return lambda: self._listeners.remove(woken)
 
     def stream_version(self, stream: str) -> int:
         with self._changed:

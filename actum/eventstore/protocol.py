@@ -153,6 +153,13 @@ class EventStore(Protocol):
         Closing the store ends the wait with `StoreRefused`, as for every use after it.
         """
 
+    def listen(self, woken: Callable[[], None]) -> Callable[[], None]:
+        """Call `woken` soon after the log has grown, whoever wrote, until what this returns is called.
+
+        It is called in any thread, so it must be quick, and must not raise; it may be called when nothing is new. It
+        only saves looking: a call can be missing, so who needs to know looks at `head` now and then.
+        """
+
     def stream_version(self, stream: str) -> int:
         """The number of events in a stream; 0 for none."""
 

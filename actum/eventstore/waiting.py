@@ -4,9 +4,35 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
-__all__ = ["Waiting"]
+from actum.errors import StoreError
+
+__all__ = ["Listeners", "Waiting"]
+
+
+class Listeners:
+    """Those who are told that the log has grown, by calls that must be quick and must not raise."""
+
+    def __init__(self) -> None:
+        self._all: tuple[Callable[[], None], ...] = ()
+        self._lock = threading.Lock()
+
+    def __bool__(self) -> bool:
+        return bool(self._all)
+
+    def add(self, woken: Callable[[], None]) -> None:
+        with self._lock:
+            self._all = (*self._all, woken)
+
+    def remove(self, woken: Callable[[], None]) -> None:
+        with self._lock:
+            self._all = tuple(one for one in self._all if one is not woken)
+
+    def tell(self) -> None:
+        for woken in self._all:
+            woken()
 
 
 class Waiting:
@@ -19,6 +45,9 @@ class Waiting:
         self._changed = threading.Condition()
         self._commits = 0
         self._closed = False
+        self._listeners = Listeners()
+        self._ear: threading.Event | None = None
+        """Set when nobody listens any more."""
 
     def head(self) -> int:
         raise NotImplementedError
@@ -37,8 +66,40 @@ class Waiting:
                     self._changed.wait(min(left, pause))
             pause = min(pause * 1.5, longest)
 
+    def listen(self, woken: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.add(woken)
+        with self._changed:
+            if self._ear is None and not self._closed:
+                self._ear = threading.Event()
+                name = "actum-listening"
+                threading.Thread(target=self._hear_others, args=(self._ear,), name=name, daemon=True).start()
+        return lambda: self._listen_no_more(woken)
+
+    def _listen_no_more(self, woken: Callable[[], None]) -> None:
+        self._listeners.remove(woken)
+        with self._changed:
+            if not self._listeners and self._ear is not None:
+                self._ear.set()
+                self._ear = None
+
+    def _hear_others(self, over: threading.Event) -> None:
+        """Tell the listeners of what other processes commit; returns when `over`, or at once where there are none."""
+
+    def _hear_by_looking(self, over: threading.Event, mark: Callable[[], int], every_s: float) -> None:
+        """As `_hear_others`, by looking whether a mark has moved."""
+        seen: int | None = None
+        while not over.wait(every_s):
+            try:
+                now = mark()
+            except StoreError:  # who looks at the log is told why
+                continue
+            if now != seen:  # the first time, too: of what came before
+                self._listeners.tell()
+            seen = now
+
     def _wake(self) -> None:
         """Something was committed here."""
+        self._listeners.tell()
         with self._changed:
             self._commits += 1
             self._changed.notify_all()
@@ -48,3 +109,5 @@ class Waiting:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            if self._ear is not None:
+                self._ear.set()

@@ -81,6 +81,9 @@ class FaultyStore:
     def wait(self, position: int, timeout_s: float) -> int:
         return self._store.wait(position, timeout_s)
 
+    def listen(self, woken: Callable[[], None]) -> Callable[[], None]:
+        return self._store.listen(woken)
+
     def stream_version(self, stream: str) -> int:
         return self._store.stream_version(stream)
 

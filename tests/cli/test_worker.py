@@ -99,7 +99,9 @@ def test_a_worker_is_seen_and_finishes_what_was_submitted(actum: Shell, start: C
     wait_until(lambda: status_of(actum, "t1")["status"] == "completed")
     (seen,) = actum("worker", "--status", "--json").json()["workers"]
     assert (seen["worker"], seen["pid"], seen["held"]) == ("w-one", worker.process.pid, 0)
-    assert "w-one" in actum("worker", "--status").out
+    shown = actum("worker", "--status").out
+    assert "w-one" in shown
+    assert str(worker.process.pid) in shown
     worker.tell()
 
     assert worker.wait() == 0

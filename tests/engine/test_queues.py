@@ -78,3 +78,34 @@ def test_no_two_that_ask_at_once_get_the_same(address: str) -> None:
         queue.close()
     store.close()
     assert len(taken) == len(set(taken)) >= 12
+
+
+def test_claims_are_given_back_when_nothing_is_free(address: str) -> None:
+    """Not while others are taking what there is: what a worker took last may not be in the log yet."""
+    if address.startswith("mysql"):
+        from actum.eventstore.mysql.connection import ask as do
+        from actum.testing.mysql import session
+    else:
+        from actum.testing.postgres import session
+
+        def do(con: Any, sql: str) -> Any:
+            return con.execute(sql.encode())
+
+    store = open_store(f"{address}?lease=60")
+    submit(store, nothing, "a", "b")
+    first, second = store.queue(), store.queue()
+    assert ids(first.take("w-1", 1)) == ["a"]
+
+    other = session(address)
+    do(other, "BEGIN")
+    do(other, "SELECT id FROM executions WHERE id = 'b' FOR UPDATE")
+    assert first.take("w-1", 1, but=["a"]) == []  # another one has it in its hands
+    assert second.take("w-2", 9) == []
+    do(other, "ROLLBACK")
+    other.close()
+    assert first.take("w-1", 1, but=["a", "b"]) == []
+
+    assert ids(second.take("w-2", 9)) == ["a", "b"]
+    first.close()
+    second.close()
+    store.close()

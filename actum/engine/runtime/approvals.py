@@ -6,9 +6,10 @@ from actum.engine.payloads.classes import file_payload
 from actum.engine.payloads.codec import encode
 from actum.engine.rules.commands import DecideApproval
 from actum.engine.rules.decider import decide
-from actum.engine.rules.folding import evolve, fold
+from actum.engine.rules.folding import evolve
 from actum.engine.rules.state import Execution
 from actum.engine.rules.views import execution_row, rows_after
+from actum.engine.runtime.known import Known
 from actum.engine.runtime.ports import World
 from actum.errors import BadInput, NotWaiting, UnknownExecution, VersionConflict, near_miss
 from actum.events import Actor
@@ -27,21 +28,23 @@ def answer_approval(
     by: str,
     comment: str = "",
     shown: str | None = None,
+    known: Known | None = None,
 ) -> str:
     """Record a person's answer and return the approval's key.
 
     `approval` is its key or its name; None means the only one that waits. `shown` is the payload digest of the
     request that the person saw; without it the one now in the log counts as seen. Somebody else writing to the
-    execution at the same moment is no obstacle: it is loaded and decided again. Raises `UnknownExecution`,
-    `NotWaiting` or `BadInput`; then nothing was written.
+    execution at the same moment is no obstacle: it is loaded and decided again. With `known`, only what is new of an
+    execution is read. Raises `UnknownExecution`, `NotWaiting` or `BadInput`; then nothing was written.
     """
     if not by or not by.isprintable() or len(by) > 200:
         raise BadInput(f"who decides must be named by a reference of 1 to 200 printable characters, not {by!r}")
+    known = known or Known(store)
     while True:
-        state = fold(execution, store.read_stream(f"execution/{execution}"))
+        state = known.take(execution)
         if state.version == 0:
-            known = [row["id"] for row in store.view("executions", order="started_at", descending=True, limit=500)]
-            raise UnknownExecution(execution, near_miss(execution, known))
+            ids = [row["id"] for row in store.view("executions", order="started_at", descending=True, limit=500)]
+            raise UnknownExecution(execution, near_miss(execution, ids))
         key = pick_approval(state, approval)
         seen = shown or state.approvals[key].shown or ""
         said = encode({"comment": comment}, "the comment") if comment else None
@@ -58,6 +61,7 @@ def answer_approval(
             store.append([Append(state.stream, version, events, rows)])
         except VersionConflict:
             continue
+        known.keep(state)
         return key
 
 

@@ -36,7 +36,7 @@ class Asking(Taking):
         `NotWaiting`, or `BadInput` for what cannot be recorded; then nothing is written. Raises like `resume`
         afterwards: the input is recorded then, and whoever runs the execution goes on with it.
         """
-        give_input(self.store, self.world, id_, name, value, self.actor)
+        give_input(self.store, self.world, id_, name, value, self.actor, self._known)
         run = self._runs.get(id_)
         if run is None:
             return await self.resume(id_)
@@ -50,11 +50,15 @@ class Asking(Taking):
         `UnknownExecution`, `ExecutionEnded`, or `BadInput` for a name or a value that cannot be recorded; then nothing
         is written.
         """
-        at = send_signal(self.store, self.world, id_, name, value, signal_id=signal_id, by=self.actor)
+        at = send_signal(
+            self.store, self.world, id_, name, value, signal_id=signal_id, by=self.actor, known=self._known
+        )
         self._heard(at)
 
     def _answer(self, id_: str, approval: str, granted: bool, by: str, comment: str) -> None:
-        answer_approval(self.store, self.world, id_, approval, granted=granted, by=by, comment=comment)
+        answer_approval(
+            self.store, self.world, id_, approval, granted=granted, by=by, comment=comment, known=self._known
+        )
         self._heard(id_)
 
     async def pause(self, id_: str, *, by: str, reason: str | None = None) -> None:

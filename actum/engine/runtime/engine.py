@@ -20,6 +20,7 @@ from actum.engine.runtime.around import Middleware
 from actum.engine.runtime.asking import Asking
 from actum.engine.runtime.executors import Executor, Executors
 from actum.engine.runtime.handle import left_open
+from actum.engine.runtime.known import Known
 from actum.engine.runtime.ports import Observer, Owners, World, owners_of
 from actum.engine.runtime.resting import Awaited, Resting
 from actum.engine.runtime.run import Run
@@ -91,6 +92,7 @@ class Engine(Scheduling, Asking):
         self.owners = owners or owners_of(store)
         self.owners.hold(self.worker)
         self.desk = Desk(resources or Resources(), store, self.owners, self.world, self.worker, self._told)
+        self._known = Known(store)
         self._code: dict[str, Code] = {}
         self._checked: set[str] = set()
         self._published: set[str] = set()

@@ -11,9 +11,10 @@ from actum.engine.payloads.classes import file_payload
 from actum.engine.payloads.codec import encode
 from actum.engine.rules.commands import GiveInput
 from actum.engine.rules.decider import decide
-from actum.engine.rules.folding import evolve, fold
+from actum.engine.rules.folding import evolve
 from actum.engine.rules.state import Execution, InputState
 from actum.engine.rules.views import execution_row, rows_after
+from actum.engine.runtime.known import Known
 from actum.engine.runtime.ports import World
 from actum.errors import BadInput, Incomplete, NotWaiting, UnknownExecution, VersionConflict, near_miss
 from actum.events import Actor
@@ -42,18 +43,27 @@ class Wanting:
         self.event.set()
 
 
-def give_input(store: EventStore, world: World, execution: str, name: str | None, value: Any, actor: Actor) -> str:
+def give_input(
+    store: EventStore,
+    world: World,
+    execution: str,
+    name: str | None,
+    value: Any,
+    actor: Actor,
+    known: Known | None = None,
+) -> str:
     """Record the input that an execution has asked for, and return the key of the request.
 
-    `name` is that key or the request's name; None means the only one that waits. Raises `UnknownExecution`,
-    `NotWaiting` or `BadInput`; then nothing was written.
+    `name` is that key or the request's name; None means the only one that waits. With `known`, only what is new
+    of an execution is read. Raises `UnknownExecution`, `NotWaiting` or `BadInput`; then nothing was written.
     """
     payload = encode({"value": value}, "the input", store.payload_limit_bytes)
+    known = known or Known(store)
     while True:
-        state = fold(execution, store.read_stream(f"execution/{execution}"))
+        state = known.take(execution)
         if state.version == 0:
-            known = [row["id"] for row in store.view("executions", order="started_at", descending=True, limit=500)]
-            raise UnknownExecution(execution, near_miss(execution, known))
+            ids = [row["id"] for row in store.view("executions", order="started_at", descending=True, limit=500)]
+            raise UnknownExecution(execution, near_miss(execution, ids))
         command = GiveInput(world.now_us(), _pick(state, name), payload)
         before = execution_row(state)
         version = state.version
@@ -67,6 +77,7 @@ def give_input(store: EventStore, world: World, execution: str, name: str | None
             store.append([Append(state.stream, version, events, rows)])
         except VersionConflict:
             continue
+        known.keep(state)
         return command.key
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from actum.engine.definitions import Code
     from actum.engine.resources.desk import Desk
     from actum.engine.runtime.executors import Executors
+    from actum.engine.runtime.known import Known
     from actum.engine.runtime.ports import Observer, Owners, World
     from actum.engine.runtime.resting import Awaited, Resting
     from actum.engine.runtime.run import Run
@@ -34,6 +35,8 @@ class Parts(ABC):
     owners: Owners
     services: Mapping[str, Any]
     when_left: Callable[[str, BaseException | None], None] | None
+    _known: Known
+    """What was asked of from outside, as it was folded last."""
     _code: dict[str, Code]
     """The code that is known here, by name."""
     _checked: set[str]

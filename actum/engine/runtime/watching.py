@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from actum.errors import StoreError
@@ -16,6 +18,9 @@ __all__ = ["Watching"]
 log = logging.getLogger("actum.engine")
 
 _POLL_S = 0.05
+_AWAKE = 20
+"""Looks without anything new, after which they become fewer."""
+_LONGEST_S = 5.0
 _FROM_OUTSIDE = (
     "approval.granted",
     "approval.rejected",
@@ -32,7 +37,10 @@ _FROM_OUTSIDE = (
 
 
 class Watching:
-    """Looks as long as something runs or waits; `always` goes on when nothing does."""
+    """Looks as long as something runs or waits; `always` goes on when nothing does.
+
+    When nothing happens it looks ever less often, and has the store wake it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -41,6 +49,12 @@ class Watching:
         self._seen = 0
         self._head = 0
         self._versions: dict[str, int] = {}
+        self._quiet = 0
+        """Looks since the log has grown."""
+        self._grown = False
+        self._dozing = False
+        self._woken = asyncio.Event()
+        self._unlisten: Callable[[], None] | None = None
 
     def start(self) -> None:
         if self._task is None or self._task.done():
@@ -53,22 +67,54 @@ class Watching:
 
     async def _watching(self) -> None:
         """While something runs or waits: look for what other processes have appended to it."""
-        while self._engine.has_any or self.always:
-            await asyncio.sleep(_POLL_S)
-            try:
-                self._look_around()
-            except StoreError as exc:  # then the next look sees it
-                log.warning("the store could not be read", extra={"error": str(exc)})
+        try:
+            while self._engine.has_any or self.always:
+                await self._doze()
+                self._grown = False
+                try:
+                    busy = self._look_around() or any(run.committing for run in self._engine.runs)
+                    self._quiet = 0 if busy else self._quiet + 1
+                except StoreError as exc:  # then the next look sees it
+                    log.warning("the store could not be read", extra={"error": str(exc)})
+        finally:
+            if self._unlisten is not None:
+                self._unlisten()
+                self._unlisten = None
 
-    def _look_around(self) -> None:
+    async def _doze(self) -> None:
+        """Until the next look: soon while things happen, else when the store says that something has."""
+        if self._quiet < _AWAKE:
+            await asyncio.sleep(_POLL_S)
+            return
+        if self._unlisten is None:
+            self._unlisten = self._engine.store.listen(self._listened)
+        self._woken.clear()
+        self._dozing = True
+        try:
+            if not self._grown:
+                async with asyncio.timeout(min(_POLL_S * 2 ** min(self._quiet - _AWAKE, 10), _LONGEST_S)):
+                    await self._woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._dozing = False
+
+    def _listened(self) -> None:
+        """Called in any thread."""
+        self._grown = True
+        if self._dozing:
+            with suppress(RuntimeError):  # the loop is gone, and nobody is left to be told
+                self._engine.loop.call_soon_threadsafe(self._woken.set)
+
+    def _look_around(self) -> bool:
         """Read what is new, if any execution stands still; one that goes on finds out when it appends.
 
         Who stood still since the last look may have been written to since its own last append, which is before that
-        look and after the one before: so far back is what is new.
+        look and after the one before: so far back is what is new. Returns whether the log has grown.
         """
         head = self._engine.store.head()
         if head == self._seen:
-            return
+            return False
         self._engine.moved.set()
         before = self._versions
         self._versions = {run.id: run.state.version for run in self._engine.runs}
@@ -84,3 +130,4 @@ class Watching:
         else:
             self._seen = self._head
         self._head = head
+        return True

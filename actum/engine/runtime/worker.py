@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from actum.engine.rules.folding import fold
 from actum.engine.rules.state import is_recovery
 from actum.engine.runtime.engine import Engine
+from actum.engine.runtime.pace import Pace
 from actum.engine.runtime.ports import TaskQueue, ViewQueue
 from actum.errors import ExecutionFailed, ExecutionParked, Fenced, OwnedElsewhere, StoreError
 from actum.events import to_text
@@ -29,8 +30,6 @@ __all__ = ["Worker"]
 
 log = logging.getLogger("actum.worker")
 
-_LOOK_S = 0.5
-"""How late it sees that another worker has died, after its lease has run out."""
 _TELL_S = 1.0
 _REFUSED_S = 30.0
 """How long an execution that cannot run here is left alone; the code may have come by then."""
@@ -75,8 +74,10 @@ class Worker:
         self._suspects: dict[str, int] = {}
         """Recoveries by id."""
         self._suspect: Run | None = None
-        self._told_at = 0.0
+        self._told_at = -_TELL_S
+        self._told: dict[str, Any] = {}
         self._ended = 0
+        self._pace = Pace(engine.owners, engine.worker, lambda: engine.loop.time())
 
     def stop(self) -> None:
         """Take nothing new, and let `run` come to its end."""
@@ -95,15 +96,17 @@ class Worker:
         log.info("worker started", extra=self._about())
         self._take_back()
         while not self._stopping.is_set():
+            moved = engine.moved.is_set()
             engine.moved.clear()
             try:
-                took = self._take()
+                if self._pace.is_time(moved=moved) or self._is_due():
+                    self._pace.took(self._take())
             except StoreError as exc:
                 log.warning("the store could not be used", extra={"error": str(exc)})
-                took = 0
+                self._pace.failed()
             self._tell()
             with suppress(TimeoutError):
-                await asyncio.wait_for(engine.moved.wait(), 0.01 if took else _LOOK_S)
+                await asyncio.wait_for(engine.moved.wait(), self._pace.rest_s(self._dues()))
         log.info("worker stops", extra={"worker": engine.worker, "under_way": self._busy()})
         self._queue.close()
         cut_off = await engine.drain(self._drain_timeout_s)
@@ -114,6 +117,15 @@ class Worker:
 
     def _busy(self) -> int:
         return sum(not run.at_rest for run in self._engine.runs)
+
+    def _dues(self) -> list[float]:
+        """When something of its own is to be looked at, in the loop's time."""
+        untold = [] if self._about() == self._told else [self._told_at + _TELL_S]
+        return [*self._again.values(), *(at for _, at in self._refused.values()), *untold]
+
+    def _is_due(self) -> bool:
+        now = self._engine.loop.time()
+        return any(at <= now for at in (*self._again.values(), *(at for _, at in self._refused.values())))
 
     def _take_back(self) -> None:
         """What a worker of this name had when it was last here is this one's already."""
@@ -192,10 +204,11 @@ class Worker:
     # -- telling -----------------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        now = self._engine.loop.time()
-        if now - self._told_at >= _TELL_S:
-            self._told_at = now
-            self._engine.owners.tell(self._engine.worker, self._about())
+        """What has changed, and not more often than once a second."""
+        now, about = self._engine.loop.time(), self._about()
+        if about != self._told and now - self._told_at >= _TELL_S:
+            self._told_at, self._told = now, about
+            self._engine.owners.tell(self._engine.worker, about)
 
     def _about(self) -> dict[str, Any]:
         """What others may see of it."""

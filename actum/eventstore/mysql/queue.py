@@ -38,6 +38,7 @@ _CLAIM: Final = (
     "until = IF(holder = VALUES(holder), VALUES(until), until), epoch = epoch + 1"
 )
 _MINE: Final = "SELECT name FROM leases WHERE tenant = %s AND name IN {names} AND holder = %s FOR UPDATE"
+# Only when nothing is free at all: where others are just taking, a claim of this worker may not be in the log yet.
 _CLEAN: Final = "DELETE FROM leases WHERE tenant = %s AND name LIKE 'claim/%%' AND holder = %s"
 _SPARE: Final = 4
 """Times as many as are wanted that are looked at: others may be taking the first of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -40,6 +41,9 @@ class MySQLReader(TableReader):
         super().__init__(address.shown, tenant)
         self._address = address
         self._idle: list[Connection] = []
+
+    def _hear_others(self, over: threading.Event) -> None:
+        self._hear_by_looking(over, self.head, 0.5)
 
     def elsewhere(self) -> Callable[[], AbstractContextManager[MySQLReader]]:
         """What opens this log for reading in another process; it can be sent there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from weakref import WeakSet
 
 from actum.errors import BadInput, StoreDamaged, StoreRefused, StoreUnavailable
 from actum.events import RecordedEvent, id_bytes, to_text
@@ -104,11 +105,16 @@ class MySQLStore(GroupAppends, MySQLReader, TableFloor):
         self._frontier = Frontier()
         self._end: tuple[int, bytes] | None = None
         self._salt = Salts()
+        self._owners = WeakSet[LeaseOwners]()
         self._writer = GroupWriter(self.url, self._commit)
 
     def owners(self) -> LeaseOwners:
         """Who is alive among the workers on this store."""
-        return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        owners = LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+        self._owners.add(owners)
+        return owners
 
     def queue(self) -> WorkQueue:
         """What a worker may take, so that several that ask at once get different executions."""
@@ -148,6 +154,8 @@ class MySQLStore(GroupAppends, MySQLReader, TableFloor):
             close(con)
 
     def close(self) -> None:
+        for owners in list(self._owners):
+            owners.close()
         self._writer.close()
         self._end_waiting()
         self._drop_idle()

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
+from select import select
 from typing import Any, Final
 
 import psycopg
@@ -28,6 +29,7 @@ __all__ = [
     "constraint_of",
     "driver_connection",
     "in_transaction",
+    "is_direct",
     "is_fence",
     "is_held",
     "is_lost",
@@ -38,6 +40,7 @@ __all__ = [
     "reason_of",
     "savepoint",
     "texts",
+    "wait_told",
 ]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -57,7 +60,7 @@ def connect(url: str, parameters: Mapping[str, str]) -> Connection:
         con = psycopg.connect(
             conninfo.make_conninfo("", **parameters), autocommit=True, prepare_threshold=None, cursor_factory=_Cursor
         )
-        if _is_direct(con):
+        if is_direct(con):
             con.prepare_threshold = _PREPARE_AFTER
     except DatabaseError as exc:
         raise StoreRefused(url, f"cannot be reached: {reason_of(exc)}") from exc
@@ -65,7 +68,7 @@ def connect(url: str, parameters: Mapping[str, str]) -> Connection:
     return con
 
 
-def _is_direct(con: Connection) -> bool:
+def is_direct(con: Connection) -> bool:
     """Whether the server process that answers is the one that greeted us.
 
     A pool that changes the one behind a connection has to greet with a number of its own, so that it can pass on a
@@ -107,6 +110,17 @@ def pipeline(con: Connection) -> Iterator[None]:
 def in_transaction(con: Connection) -> bool:
     """Whether what is done now is done only when somebody commits it."""
     return con.info.transaction_status == TransactionStatus.INTRANS
+
+
+def wait_told(con: Connection, timeout_s: float) -> bool:
+    """Whether something was said on a channel that this connection hears; asks the server nothing."""
+    if not select([con.fileno()], [], [], timeout_s)[0]:
+        return False
+    con.pgconn.consume_input()
+    told = False
+    while con.pgconn.notifies() is not None:
+        told = True
+    return told
 
 
 def savepoint(con: Connection) -> AbstractContextManager[object]:

@@ -13,10 +13,7 @@ from actum.eventstore.tables.owners import KINDS_THAT_RUN, OPEN
 
 __all__ = ["WorkQueue"]
 
-# A row that another worker looks at in this instant is passed over; what it took stays its own for one lease, within
-# which its claim is in the log. A worker that looked before that was committed finds the name taken, and gets nothing.
-_TAKE: Final = """
-WITH free AS (
+_FREE: Final = """
   SELECT e.tenant, e.id FROM executions e
   WHERE e.tenant = %(tenant)s AND e.status = ANY(%(open)s) AND e.kind = ANY(%(kinds)s)
     AND (%(workflows)s::text[] IS NULL OR e.workflow = ANY(%(workflows)s::text[])) AND NOT e.id = ANY(%(but)s)
@@ -24,6 +21,11 @@ WITH free AS (
       WHERE w.tenant = e.tenant AND w.name = 'worker/' || e.owner AND w.until > clock_timestamp()))
     AND NOT EXISTS (SELECT FROM leases c WHERE c.tenant = e.tenant AND c.name = 'claim/' || e.id
       AND c.until > clock_timestamp() AND c.holder <> %(worker)s)
+"""
+# A row that another worker looks at in this instant is passed over; what it took stays its own for one lease, within
+# which its claim is in the log. A worker that looked before that was committed finds the name taken, and gets nothing.
+_TAKE: Final = f"""
+WITH free AS ({_FREE}
   ORDER BY coalesce(e.priority, 0) DESC, e.started_at, e.id LIMIT %(limit)s FOR UPDATE OF e SKIP LOCKED
 ), mine AS (
   INSERT INTO leases AS l (tenant, name, holder, epoch, until)
@@ -34,6 +36,8 @@ WITH free AS (
 SELECT e.id, e.workflow, e.owner FROM mine JOIN executions e ON e.tenant = %(tenant)s AND 'claim/' || e.id = mine.name
 ORDER BY coalesce(e.priority, 0) DESC, e.started_at, e.id
 """
+# Only when nothing is free at all: where others are just taking, a claim of this worker may not be in the log yet.
+_ANY_FREE: Final = f"SELECT 1 WHERE EXISTS ({_FREE})"
 _CLEAN: Final = "DELETE FROM leases WHERE tenant = %(tenant)s AND name LIKE 'claim/%%' AND holder = %(worker)s"
 
 
@@ -63,9 +67,11 @@ class WorkQueue:
         try:
             con = self._lane.connection()
             rows = con.execute(_TAKE.encode(), values).fetchall()
-            if not rows and self._took:
+            if rows:
+                self._took = True
+            elif self._took and con.execute(_ANY_FREE.encode(), values).fetchone() is None:
                 con.execute(_CLEAN.encode(), values)
-            self._took = bool(rows)
+                self._took = False
         except DatabaseError as exc:
             self._lane.undo()
             raise StoreRefused(self._url, f"{reason_of(exc)}; nothing was taken") from exc

@@ -6,6 +6,7 @@ until everything that it could contradict has its position: a moment while a seq
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,7 @@ from actum.eventstore.payloads.boxes import KEPT_APART
 from actum.eventstore.payloads.protection import Protected, Protection
 from actum.eventstore.payloads.subjects import Box, KeyRows
 from actum.eventstore.payloads.vault import open_vault
+from actum.eventstore.postgres.channel import hear
 from actum.eventstore.postgres.connection import Connection, DatabaseError, bigints, connect, reason_of, texts
 from actum.eventstore.postgres.open import Address
 from actum.eventstore.protocol import RawEvent, TreeState
@@ -276,6 +278,10 @@ class PostgresReader(Protected, Waiting):
     def elsewhere(self) -> Callable[[], AbstractContextManager[PostgresReader]]:
         """What opens this log for reading in another process; it can be sent there."""
         return partial(_reading, self._address, self.tenant, self._tenant_no, self._protection.vault.names())
+
+    def _hear_others(self, over: threading.Event) -> None:
+        hear(self._connect, self._tenant_no, self._listeners.tell, over)
+        self._hear_by_looking(over, self.head, 0.5)
 
     def _open_rows(self) -> KeyRows:
         from sqlalchemy import URL, Engine, create_engine  # only when payloads are kept apart

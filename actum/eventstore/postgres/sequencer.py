@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from actum.errors import StoreError
+from actum.eventstore.postgres.channel import say
 from actum.eventstore.postgres.connection import Connection, DatabaseError, is_fence, pipeline
 from actum.eventstore.postgres.lease import Lease
 from actum.eventstore.postgres.open import Address
@@ -62,6 +63,8 @@ class Sequencer:
         self._lease = lease
         self._woken = woken
         self._lane = WriteLane(address)
+        self._grown = False
+        self._can_say = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"actum-sequencer {address.shown}", daemon=True)
 
@@ -73,6 +76,10 @@ class Sequencer:
             log.warning("this process cannot give positions", extra={"problem": str(exc)})
             self._lane.undo()
         self._thread.start()
+
+    def grown(self) -> None:
+        """The log has grown: other processes are told soon, once for all that came until then."""
+        self._grown = True
 
     def close(self) -> None:
         """End, and let the next one have the lease at once. What still waits is given its positions by that one."""
@@ -88,6 +95,9 @@ class Sequencer:
                 if time.monotonic() >= next_take:
                     self._lease.take(self._lane.connection())
                     next_take = time.monotonic() + self._lease.seconds / 4
+                if self._grown and self._can_say and self._lease.ours():
+                    self._grown = False
+                    self._can_say = say(self._lane.connection(), self._tenant_no)
                 if self._lease.ours() and self._serve():
                     pause = _POLL_S[0]
                     continue

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from actum.errors import StoreDamaged, StoreError, StoreRefused, StoreUnavailable
 from actum.events import to_text
@@ -95,6 +96,7 @@ class PostgresStore(GroupAppends, PostgresReader):
         self._sequencer = Sequencer(address, self._tenant_no, self._lease, self._woken)
         if not address.read_only:
             self._sequencer.start()
+        self._owners = WeakSet[LeaseOwners]()
         self._writer = GroupWriter(self.url, self._commit)
 
     def append_in(self, connection: AlchemyConnection, batch: Batch) -> Joined:
@@ -141,7 +143,11 @@ class PostgresStore(GroupAppends, PostgresReader):
 
     def owners(self) -> LeaseOwners:
         """Who is alive among the workers on this store."""
-        return LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+        if self._closed:
+            raise StoreRefused(self.url, "the store is closed")
+        owners = LeaseOwners(WorkerLeases(self._address, self._tenant_no, self._ask))
+        self._owners.add(owners)
+        return owners
 
     def shared_book(self) -> KeptBook:
         """What the workers on this store share."""
@@ -197,6 +203,8 @@ class PostgresStore(GroupAppends, PostgresReader):
             con.close()
 
     def close(self) -> None:
+        for owners in list(self._owners):
+            owners.close()
         self._writer.close()
         self._patient.close()
         self._answers.close()
@@ -301,6 +309,7 @@ class PostgresStore(GroupAppends, PostgresReader):
         return to_text(self._clock())
 
     def _woken(self) -> None:
+        self._sequencer.grown()
         self._wake()
 
     def _check_writable(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -87,6 +88,21 @@ class SQLiteReader(TableReader):
         if self._closed:
             self._drop_idle()
         return rows
+
+    def _hear_others(self, over: threading.Event) -> None:
+        """By `data_version`, which says whether another connection has committed, and reads no table."""
+        con = self._connect()
+
+        def version() -> int:
+            try:
+                return int(con.execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error as exc:
+                raise self._refusal(exc, "nothing was read") from exc
+
+        try:
+            self._hear_by_looking(over, version, 0.05)
+        finally:
+            con.close()
 
     def _drop_idle(self) -> None:
         while self._idle:

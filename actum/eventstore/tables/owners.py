@@ -60,13 +60,14 @@ class LeaseOwners:
     """A worker is alive while its lease is renewed; a dead one is taken for alive for one lease at most.
 
     What makes taking over safe is the version of the execution's stream, so a worker that was only slow loses nothing
-    but its executions.
+    but its executions. The store ends all leases that are held on it when it is closed: who held one can write nothing
+    any more.
     """
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
         self._held: set[str] = set()
-        self._about: dict[str, str] = {}
+        self._untold: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -112,13 +113,28 @@ class LeaseOwners:
 
     def tell(self, worker: str, about: dict[str, Any]) -> None:
         """Say this of a worker, when its lease is renewed next."""
-        self._about[worker] = orjson.dumps(about).decode()
+        self._untold[worker] = orjson.dumps(about).decode()
+
+    def close(self) -> None:
+        """End every lease that is held here, and stop renewing. The store calls it."""
+        for worker in list(self._held):
+            self.release(worker)
 
     def _renew(self) -> None:
+        failing = False
         while not self._stop.wait(self._leases.seconds / 4):
             with self._lock:
                 try:
                     for worker in self._held:
-                        self._leases.take(worker, self._about.get(worker))
+                        about = self._untold.get(worker)
+                        self._leases.take(worker, about)
+                        if about is not None and self._untold.get(worker) is about:
+                            del self._untold[worker]
                 except StoreError as exc:
-                    log.warning("a worker's lease could not be renewed", extra={"problem": str(exc)})
+                    if not failing:  # a database that is gone for good is not spoken of for ever
+                        log.warning("leases cannot be renewed; trying until they can be", extra={"problem": str(exc)})
+                    failing = True
+                else:
+                    if failing:
+                        log.warning("leases are renewed again", extra={"workers": sorted(self._held)})
+                    failing = False
