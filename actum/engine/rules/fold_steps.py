@@ -57,6 +57,7 @@ def _step_scheduled(state: Execution, event: Event) -> None:
     )
     step.status = "scheduled"
     step.scheduled_us = to_us(event.at)
+    state.retrying.pop(key, None)
     state.active[key] = state.waiting[key] = step
 
 

@@ -347,6 +347,8 @@ class Run:
             self.state.decided.clear()
             self._after_change()
         self.turn()
+        if not (self.committing or self.inbox or self.dropped):
+            self._after_change()
 
     def _still_ours(self) -> bool:
         if self.state.owner in ("", self.engine.worker):
@@ -403,7 +405,7 @@ class Run:
         if self.engine.draining:
             return
         self.give(Tick(self.engine.world.now_us()))
-        if not self.committing:  # it was early by a hair, or nothing came of it: look again
+        if not (self.committing or self.inbox or self.dropped):  # it was early by a hair, or nothing came of it
             self._after_change()
 
     # -- the end -----------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from actum.engine.rules.folding import evolve
 from actum.engine.rules.retry import Retry
 from actum.errors import NotWaiting
 from actum.events import Actor
-from tests.engine.rules.deciding import OTHER, proceed
+from tests.engine.rules.deciding import OTHER, failed, proceed
 from tests.engine.spec import DIGEST, WORKER, Ev, Given, ask, at, call, ev, given, instant, recorded, sleep
 
 # -- timers ----------------------------------------------------------------------------------------------------------
@@ -49,6 +49,19 @@ def test_timers_of_branches_are_apart() -> None:
     scoped = sleep(1)._replace(scope="g0.1/g0.0")
     after = given().when(proceed(scoped)).then(ev("timer.set", "g0.1/g0.0/nap#0", due=instant(2)))
     after.when(Tick(at(2))).then(ev("timer.fired", "g0.1/g0.0/nap#0", late_us=0))
+
+
+def test_a_retry_that_needs_something_is_scheduled_once() -> None:
+    """When its time has come it waits for what it needs, and no longer for its time."""
+    needs = {"gpu": 1}
+    after = given(
+        ev("step.scheduled", "a#0", attempt=1, needs=needs),
+        ev("step.started", "a#0", attempt=1),
+        failed("a#0", final=False),
+        ev("step.retry_scheduled", "a#0", attempt=2, delay_us=2_000_000, not_before=instant(4)),
+    )
+    after = after.when(Tick(at(4))).then(ev("step.scheduled", "a#0", attempt=2, needs=needs))
+    after.when(Tick(at(5))).nothing()
 
 
 # -- approvals -------------------------------------------------------------------------------------------------------
