@@ -161,7 +161,7 @@ def test_modules_say_what_it_takes(actum: Shell, start: Callable[..., Started]) 
 
     assert worker.wait() == 0
     assert [one["id"] for one in found["due"]] == ["other"]
-    assert found["workers"][0]["workflows"] == ["twice", "never", "guarded", "once", "told"]
+    assert found["workers"][0]["workflows"] == ["twice", "never", "guarded", "once", "told", "spends"]
 
 
 @pytest.mark.parametrize(
