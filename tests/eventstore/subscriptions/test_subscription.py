@@ -286,8 +286,9 @@ def test_old_events_are_given_in_todays_shape(store: EventStore, monkeypatch: py
     """An event recorded under an older schema reaches the consumer upcast, and its stored bytes stay as they were."""
     store.append([Append("s/1", 0, [event("a", step="a", occurrence=0)])])
     (before,) = store.read_raw()
-    monkeypatch.setitem(CURRENT, "step.completed", 2)
-    monkeypatch.setitem(UPCASTERS, ("step.completed", 1), lambda facts: facts | {"room": "here"})
+    schema = CURRENT["step.completed"]
+    monkeypatch.setitem(CURRENT, "step.completed", schema + 1)
+    monkeypatch.setitem(UPCASTERS, ("step.completed", schema), lambda facts: facts | {"room": "here"})
     taken: list[RecordedEvent] = []
 
     memory = MemoryStore()
@@ -296,7 +297,7 @@ def test_old_events_are_given_in_todays_shape(store: EventStore, monkeypatch: py
     subscribe(memory, taken.extend).catch_up()
 
     assert [e.facts for e in taken] == [{"step": "a", "occurrence": 0, "room": "here"}]
-    assert (taken[0].head["schema"], taken[0].header) == (1, before.header)
+    assert (taken[0].head["schema"], taken[0].header) == (schema, before.header)
 
 
 @pytest.mark.parametrize(("failures", "low", "high"), [(1, 0.5, 1.0), (4, 4.0, 8.0), (50, 5.0, 10.0)])
