@@ -43,6 +43,7 @@ def test_a_migrated_database_equals_a_fresh_one(tmp_path: Path) -> None:
         "leases",
         "log",
         "pending",
+        "resources",
     }
 
 
