@@ -105,7 +105,7 @@ def elsewhere(request: pytest.FixtureRequest) -> dict[str, str]:
     }
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @forall(programs)
 def test_every_backend_does_what_the_model_says(
     blank: bytes, elsewhere: dict[str, str], all_programs: list[list[Part]]
